@@ -1,0 +1,1 @@
+"""The configuration file: lexer, parser, typed settings."""

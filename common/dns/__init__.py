@@ -1,0 +1,1 @@
+"""Look-ups in the domain name system."""

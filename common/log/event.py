@@ -1,0 +1,91 @@
+"""Events: what happened, with typed fields that children inherit.
+
+Logging is sending: the same event feeds the log and the metrics. A message is static text, what varies
+stands in fields; bodies, passwords and AUTH lines never do. Each line goes to stderr in the form of
+Dovecot's log protocol (byte 1, level, pid, space, text, LF), which the log service reads; a line
+without the first byte is noise of a library and is logged as an error. Fields whose value is None are left out.
+"""
+
+import os
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Final
+
+Value = str | int | float | bool | None
+Sink = Callable[["Level", str], None]
+LINE_MAX: Final = 4000  # below PIPE_BUF, so that lines of two processes never mix
+
+
+class Level(IntEnum):
+    """Levels in Dovecot's order."""
+
+    DEBUG = 0
+    INFO = 1
+    WARNING = 2
+    ERROR = 3
+    FATAL = 4
+    PANIC = 5
+
+
+class Event:
+    """One node: a sink, inherited fields, a floor below which nothing is written."""
+
+    __slots__ = ("_fields", "_floor", "_sink")
+
+    def __init__(
+        self, sink: Sink, fields: dict[str, Value] | None = None, floor: Level = Level.INFO
+    ) -> None:
+        self._sink, self._fields, self._floor = sink, fields or {}, floor
+
+    def child(self, **fields: Value) -> "Event":
+        """Return an event that carries these fields as well."""
+        return Event(self._sink, {**self._fields, **fields}, self._floor)
+
+    def debug(self, message: str, **fields: Value) -> None:
+        """Say what only a developer wants to know."""
+        if self._floor <= Level.DEBUG:
+            self._write(Level.DEBUG, message, fields)
+
+    def info(self, message: str, **fields: Value) -> None:
+        """Say what happened."""
+        self._write(Level.INFO, message, fields)
+
+    def warning(self, message: str, **fields: Value) -> None:
+        """Say what an administrator should look at some day."""
+        self._write(Level.WARNING, message, fields)
+
+    def error(self, message: str, **fields: Value) -> None:
+        """Say what an administrator must look at."""
+        self._write(Level.ERROR, message, fields)
+
+    def fatal(self, message: str, **fields: Value) -> None:
+        """Say why this process ends."""
+        self._write(Level.FATAL, message, fields)
+
+    def _write(self, level: Level, message: str, fields: dict[str, Value]) -> None:
+        pairs = [f"{k}={_show(v)}" for k, v in {**self._fields, **fields}.items() if v is not None]
+        self._sink(level, f"{message}: {' '.join(pairs)}" if pairs else message)
+
+
+def stderr_sink(level: Level, text: str) -> None:
+    """Write one record to stderr as the log service reads it; a full pipe blocks, none is lost."""
+    clean = text.replace("\n", "\\n").replace("\r", "\\r")[:LINE_MAX]
+    record = b"\x01" + bytes([level + 1]) + f"{os.getpid()} {clean}\n".encode(errors="replace")
+    while record:
+        try:
+            record = record[os.write(2, record) :]
+        except BlockingIOError:
+            os.set_blocking(2, True)
+        except OSError:
+            return
+
+
+def _show(value: Value) -> str:
+    if value is True or value is False:
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    text = str(value)
+    if text and all(" " < c != '"' and c != "=" for c in text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

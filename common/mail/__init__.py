@@ -1,0 +1,1 @@
+"""Messages: header fields, addresses, dates, trace fields, reports; without I/O."""

@@ -1,0 +1,1 @@
+"""SMTP and LMTP, server and client, without I/O."""

@@ -1,0 +1,1 @@
+"""The dkim-signer: the only process that reads private DKIM keys."""

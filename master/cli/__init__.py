@@ -1,0 +1,1 @@
+"""columbadm, the tool of administrators."""

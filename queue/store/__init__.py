@@ -1,0 +1,1 @@
+"""Where the queue lives, by URL."""

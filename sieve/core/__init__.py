@@ -1,0 +1,1 @@
+"""RFC 5228 itself: control commands, tests, actions."""

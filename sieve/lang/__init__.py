@@ -1,0 +1,1 @@
+"""The Sieve language: grammar, tree, validation, compilation; without I/O."""

@@ -1,0 +1,1 @@
+"""Running a compiled script; without I/O."""

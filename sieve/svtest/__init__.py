@@ -1,0 +1,1 @@
+"""The tester of scripts."""
