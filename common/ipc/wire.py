@@ -1,0 +1,354 @@
+"""Every Struct that crosses between processes.
+
+Pure. A request is frames: call id (8 octets), this header in MessagePack, then for a mail its header
+block and its body (empty when spooled). A reply is call id, header, then one header block for each
+variant. Everything is decoded with its type; unknown fields are ignored, so that a newer sender may add some.
+
+Times: `_ns` instants are CLOCK_MONOTONIC, shared by all processes of a machine; `_s` are seconds.
+A process is named "service.slot.generation". A mail's header block is all fields, each ending in CRLF,
+without the empty line; its body is what follows the empty line.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+VERSION: Final = 1
+
+StepName = Literal["sieve", "route", "dkim", "delivery"]
+MayQueue = Literal["yes", "hold", "no"]
+OutcomeKind = Literal["delivered", "failed", "queued", "refused", "discarded", "deferred", "rework"]
+
+
+class Frozen(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Base of all: immutable, by keyword, defaults are not sent. Each subclass says frozen=True again for mypy."""
+
+
+class Client(Frozen, frozen=True, kw_only=True):
+    """Who spoke to smtpd. `trusted` = authenticated or in trusted_networks."""
+
+    session: str = ""
+    listener: str = ""
+    protocol: str = ""  # SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, LMTP, UTF8SMTP…: RFC 3848, 6531
+    ip: str = ""
+    port: int = 0
+    local_ip: str = ""
+    local_port: int = 0
+    name: str = ""  # of the PTR record, when it was looked up and leads back
+    helo: str = ""
+    login: str = ""
+    tls: str = ""  # TLSv1.3
+    cipher: str = ""
+    trusted: bool = False
+
+
+class Envelope(Frozen, frozen=True, kw_only=True):
+    """The transaction without its recipients. sender is b"" for the null sender, never in brackets."""
+
+    sender: bytes
+    size: int = 0  # octets of the message as received
+    arrived_s: float = 0.0  # wall clock
+    body8: bool = False  # BODY=8BITMIME
+    smtputf8: bool = False
+    requiretls: bool = False
+    ret: Literal["", "FULL", "HDRS"] = ""
+    envid: str = ""
+
+
+class Route(Frozen, frozen=True, kw_only=True):
+    """Where one recipient goes."""
+
+    kind: Literal["mx", "relay", "lmtp", "maildir", "discard"]
+    host: str = (
+        ""  # relay, lmtp over TCP: host or [address]; mx: a domain instead of the recipient's
+    )
+    port: int = 0
+    path: str = ""  # lmtp: unix socket; maildir: directory below the mail root
+    folder: str = ""  # maildir: folder; "" is INBOX
+    create: bool = False
+    flags: tuple[str, ...] = ()
+    tls: Literal["none", "may", "encrypt", "verify"] = "may"
+    source: str = ""  # local address to connect from
+    helo: str = ""
+
+
+class Recipient(Frozen, frozen=True, kw_only=True):
+    """One recipient. Its number is unique in the message; splits of 3 are 3.1, 3.2 (common/ids.py)."""
+
+    number: str
+    address: bytes
+    original: bytes = b""  # as the client's RCPT said; b"" = the same as address
+    orcpt: str = ""  # RFC 3461: "rfc822;user@example"
+    notify: tuple[Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"], ...] = ()
+    route: Route | None = None
+    pinned: bool = False  # the route stage is not run again for it
+
+
+class Body(Frozen, frozen=True, kw_only=True):
+    """Where the body is: in the frame after the header block, or in a spool file."""
+
+    size: int = 0
+    spool: str = ""  # file name below spool_dir
+
+
+class Sign(Frozen, frozen=True, kw_only=True):
+    """A signature that policy asks for; an empty selector means the domain's active one."""
+
+    domain: str
+    selector: str = ""
+
+
+class Fenced(Frozen, frozen=True, kw_only=True):
+    """What an earlier try of this recipient already reached (promises §4)."""
+
+    original: bytes
+    finals: tuple[bytes, ...] = ()
+    in_doubt: bool = False
+    id: str = ""
+
+
+class Handoff(Frozen, frozen=True, tag="handoff", kw_only=True):
+    """One mail with recipients, handed to the next step, which answers Outcomes for every recipient."""
+
+    id: str
+    step: StepName
+    deadline_ns: int
+    envelope: Envelope
+    client: Client
+    recipients: tuple[Recipient, ...]
+    body: Body
+    may_queue: MayQueue = "no"
+    origin: Literal["client", "queue"] = "client"
+    kind: Literal["submitted", "received", "generated"] = "received"
+    path: tuple[str, ...] = ()  # processes that wait for the answer, the first one first
+    sent_ns: int = 0  # when the caller sent it
+    waited_ms: float = 0.0  # spent waiting for our own processes so far
+    fence: bytes = b""  # base of the fence key; b"" = no fence
+    fenced: tuple[Fenced, ...] = ()
+    sign: tuple[Sign, ...] = ()
+    variables: dict[str, str] = {}
+    attempt: int = 0
+    not_after_boot_ns: int = 0  # CLOCK_BOOTTIME; queue runs: begin no end-of-data after it
+    version: int = VERSION
+
+
+class Outcome(Frozen, frozen=True, kw_only=True):
+    """What became of one recipient."""
+
+    number: str
+    kind: OutcomeKind
+    code: int = 250
+    enhanced: str = ""  # "2.0.0"
+    text: str = ""  # one line, ASCII
+    address: bytes = b""
+    original: bytes = b""
+    route: str = ""  # "mx:example.net", as destination() names it
+    hop: str = ""  # "mx1.example.net[192.0.2.1]:25"
+    step: str = ""  # where it was decided; deferred: where to resume
+    keeper: str = ""  # the process that keeps it until Answered
+    variant: int = (
+        0  # deferred: 0 = the message as the caller sent it, else Outcomes.variants[n - 1]
+    )
+    in_doubt: bool = False
+
+
+class Variant(Frozen, frozen=True, kw_only=True):
+    """A changed message of a queue run; its header block is a frame of the reply."""
+
+    body: Body | None = None  # None = unchanged
+    sign_selectors: tuple[str, ...] = ()
+
+
+class Outcomes(Frozen, frozen=True, tag="outcomes", kw_only=True):
+    """The answer to a Handoff: one Outcome per recipient, or per split of it."""
+
+    outcomes: tuple[Outcome, ...]
+    variants: tuple[Variant, ...] = ()
+    took_ms: dict[str, float] = {}
+    waited_ms: float = 0.0
+    version: int = VERSION
+
+
+class Stage(Frozen, frozen=True, tag="stage", kw_only=True):
+    """Asks sieve-filter for the verdict of one stage before data."""
+
+    stage: Literal["connect", "helo", "auth", "mail", "rcpt"]
+    deadline_ns: int
+    client: Client
+    id: str = ""
+    sender: bytes = b""
+    recipient: bytes = b""
+    recipients: int = 0  # accepted so far
+    variables: dict[str, str] = {}
+    version: int = VERSION
+
+
+class Verdict(Frozen, frozen=True, tag="verdict", kw_only=True):
+    """The answer to a Stage."""
+
+    action: Literal["accept", "reply", "disconnect"] = "accept"
+    code: int = 250
+    enhanced: str = ""
+    text: str = ""
+    delay_ms: int = 0
+    variables: dict[str, str] = {}
+    version: int = VERSION
+
+
+class Cancel(Frozen, frozen=True, tag="cancel", kw_only=True):
+    """Ends a call of the same caller: begin nothing more. Has no reply of its own."""
+
+    call: bytes
+
+
+class Intake(Frozen, frozen=True, tag="intake", kw_only=True):
+    """Asks the queue to become responsible for the recipients of the handoff; step = where to resume."""
+
+    handoff: Handoff
+    due_in_s: float = 0.0
+    in_doubt: bool = False
+    hold: str = ""  # a reason, or "" = not held
+    replies: tuple[Outcome, ...] = ()  # the last answer, per recipient
+    version: int = VERSION
+
+
+class Stored(Frozen, frozen=True, tag="stored", kw_only=True):
+    """Durable: the queue is responsible."""
+
+    keeper: str = ""
+
+
+class NotStored(Frozen, frozen=True, tag="not_stored", kw_only=True):
+    """Nothing was stored: the caller stays responsible."""
+
+    text: str = ""
+
+
+class Disown(Frozen, frozen=True, tag="disown", kw_only=True):
+    """An Intake whose result its caller does not know must have no effect (promises §1.5)."""
+
+    id: str
+    numbers: tuple[str, ...]
+
+
+class Settle(Frozen, frozen=True, tag="settle", kw_only=True):
+    """Outcomes that could not go the usual way, late or because a process of the path died."""
+
+    id: str
+    outcomes: tuple[Outcome, ...]
+    fence: bytes = b""
+
+
+class Bounce(Frozen, frozen=True, tag="bounce", kw_only=True):
+    """Asks the queue for the one DSN about failed recipients of a mail that is accepted for others."""
+
+    handoff: Handoff
+    failed: tuple[Outcome, ...]
+    version: int = VERSION
+
+
+class FenceAsk(Frozen, frozen=True, tag="fence_ask", kw_only=True):
+    """Asks which of these original recipients a mail with this key was already delivered to."""
+
+    base: bytes
+    originals: tuple[bytes, ...]
+
+
+class FenceTold(Frozen, frozen=True, tag="fence_told", kw_only=True):
+    """The answer to FenceAsk: only originals that are known."""
+
+    fenced: tuple[Fenced, ...] = ()
+
+
+class FencePut(Frozen, frozen=True, tag="fence_put", kw_only=True):
+    """Asks for durable fence records: (original, final) pairs."""
+
+    base: bytes
+    id: str
+    pairs: tuple[tuple[bytes, bytes], ...]
+    in_doubt: bool = False
+
+
+class FenceDrop(Frozen, frozen=True, tag="fence_drop", kw_only=True):
+    """The client was told 250 through these records, or what was in doubt failed."""
+
+    base: bytes
+    originals: tuple[bytes, ...]
+
+
+class Answered(Frozen, frozen=True, tag="answered", kw_only=True):
+    """Clients were told what became of these mails: forget them. Has no reply."""
+
+    ids: tuple[str, ...]
+
+
+class Withheld(Frozen, frozen=True, tag="withheld", kw_only=True):
+    """The client was not told, or heard 4xx, although recipients were accepted: write the fence, then answer."""
+
+    id: str
+
+
+class Done(Frozen, frozen=True, tag="done", kw_only=True):
+    """The answer to requests that have nothing else to say."""
+
+
+class Busy(Frozen, frozen=True, tag="busy", kw_only=True):
+    """No room; nothing was begun."""
+
+
+class Expired(Frozen, frozen=True, tag="expired", kw_only=True):
+    """The deadline was past before the step began; nothing was begun."""
+
+
+class Crashed(Frozen, frozen=True, tag="crashed", kw_only=True):
+    """The step met an unforeseen error; it is unknown what was done."""
+
+    text: str = ""
+
+
+Request = (
+    Handoff
+    | Stage
+    | Cancel
+    | Intake
+    | Disown
+    | Settle
+    | Bounce
+    | FenceAsk
+    | FencePut
+    | FenceDrop
+    | Answered
+    | Withheld
+)
+Reply = Outcomes | Verdict | Stored | NotStored | FenceTold | Done | Busy | Expired | Crashed
+
+
+class Slot(Frozen, frozen=True, kw_only=True):
+    """One line of the directory. available = how many more calls it takes; note = the service's own figure."""
+
+    service: str
+    slot: int
+    pid: int
+    generation: int
+    state: Literal["starting", "ready", "retiring", "dead"]
+    available: int = 0
+    note: int = 0
+
+    @property
+    def name(self) -> str:
+        """Return "service.slot.generation"."""
+        return f"{self.service}.{self.slot}.{self.generation}"
+
+
+class Directory(Frozen, frozen=True, kw_only=True):
+    """The whole directory; number grows with every change. The dead stay listed for a minute."""
+
+    number: int
+    slots: tuple[Slot, ...]
+    version: int = VERSION
+
+
+ENCODER: Final = msgspec.msgpack.Encoder()
+REQUESTS: Final = msgspec.msgpack.Decoder(Request)
+REPLIES: Final = msgspec.msgpack.Decoder(Reply)
+DIRECTORIES: Final = msgspec.msgpack.Decoder(Directory)
