@@ -1,0 +1,23 @@
+"""Fixtures for every test: `peers` starts real programs, and ends them with the test."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.peers.all import Peers, open_folder
+
+
+@pytest.fixture
+def peers() -> Iterator[Peers]:
+    """Give a starter of real peers in a folder of the test's own."""
+    with open_folder() as folder, contextlib.ExitStack() as stack:
+        yield Peers(folder, stack)
+
+
+@pytest.fixture
+def shared_path() -> Iterator[Path]:
+    """Give a folder with a short path that other users can enter."""
+    with open_folder() as folder:
+        yield folder
