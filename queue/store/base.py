@@ -1,0 +1,106 @@
+"""What a store of the queue can do: whole objects under keys, written on conditions.
+
+Decides nothing. Every call blocks: StoreCalls (calls.py) runs them off the loop. A store may be shared by
+many nodes; only the conditional put orders them. After UnavailableError the result of a write is unknown; a
+ConditionError may be the answer to one's own earlier success (a lost answer), so that every document that is
+written on a condition carries a nonce, which the writer compares with what it reads back.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from columba.common.errors import StoreError
+
+OBJECT_LIMIT: Final = 8 << 20  # octets that get() returns at most; larger ones go through files
+_KEY: Final = re.compile(r"(?!\.)[A-Za-z0-9._:=-]{1,120}(/(?!\.)[A-Za-z0-9._:=-]{1,120}){0,5}")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must hold for a put: the key is absent, or its object has this etag; neither: anything."""
+
+    absent: bool = False
+    etag: str = ""
+
+
+ABSENT: Final = Condition(absent=True)
+ANYTHING: Final = Condition()
+
+
+def match(etag: str) -> Condition:
+    """Return the condition that the object has this etag (and so exists)."""
+    return Condition(etag=etag)
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantees:
+    """What a store promises. The queue refuses to start on one without the first three."""
+
+    conditional_put: bool
+    read_after_write: bool
+    list_after_write: bool
+    durable: bool  # an answered put survives the loss of power
+    shared: bool  # other nodes may use it at the same time
+    page_keys: int  # the most keys that one list() returns
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object's content with the etag that a condition may name."""
+
+    data: bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Keys in order. more = there may be others behind the last one."""
+
+    keys: tuple[str, ...]
+    more: bool
+
+
+class ObjectStore(Protocol):
+    """A store. Errors: NotFoundError, ConditionError, FullError, UnavailableError (all StoreError)."""
+
+    @property
+    def guarantees(self) -> Guarantees:
+        """Return what this store promises."""
+        ...
+
+    def get(self, key: str) -> Object:
+        """Return an object of at most OBJECT_LIMIT octets; NotFoundError when there is none."""
+        ...
+
+    def get_file(self, key: str, target: Path) -> int:
+        """Write an object to a new file (no fsync) and return its size."""
+        ...
+
+    def put(self, key: str, data: bytes, condition: Condition) -> str:
+        """Write an object, durably, and return its etag; ConditionError when the condition does not hold."""
+        ...
+
+    def put_file(self, key: str, source: Path, condition: Condition) -> str:
+        """Write an object from a file, as put."""
+        ...
+
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> Page:
+        """Return the first keys that begin with prefix and are greater than after."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object, whatever it is; none is fine. Only for what nobody may need again."""
+        ...
+
+    def close(self) -> None:
+        """Free what the store holds."""
+        ...
+
+
+def check_key(key: str) -> str:
+    """Return the key; StoreError when it is no key (it may become a path or a URL)."""
+    if not _KEY.fullmatch(key):
+        raise StoreError(f"not a key: {key[:80]!r}")
+    return key

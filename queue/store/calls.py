@@ -1,0 +1,95 @@
+"""A store's blocking calls for an event loop: off the loop, bounded, each with a deadline.
+
+A call past its deadline is UnavailableError: what it wrote, if anything, is unknown, as after any
+UnavailableError.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from columba.common.errors import UnavailableError
+from columba.common.off_loop import OffLoop
+from columba.queue.store.base import Condition, Guarantees, Object, ObjectStore, Page
+
+PAGE: Final = 10_000
+
+
+class StoreCalls:
+    """One store, as an event loop uses it."""
+
+    def __init__(self, store: ObjectStore, threads: int, timeout_s: float) -> None:
+        self._store, self._timeout_s = store, timeout_s
+        self._off_loop = OffLoop(threads, "store")
+
+    @property
+    def guarantees(self) -> Guarantees:
+        """Return what the store promises."""
+        return self._store.guarantees
+
+    async def get(self, key: str) -> Object:
+        """Return an object; NotFoundError when there is none."""
+        try:
+            return await self._off_loop.run(self._timeout_s, self._store.get, key)
+        except TimeoutError as error:
+            raise _late(key) from error
+
+    async def get_file(self, key: str, target: Path, timeout_s: float = 0.0) -> int:
+        """Write an object to a new file and return its size."""
+        try:
+            return await self._off_loop.run(
+                timeout_s or self._timeout_s, self._store.get_file, key, target
+            )
+        except TimeoutError as error:
+            raise _late(key) from error
+
+    async def put(self, key: str, data: bytes, condition: Condition, timeout_s: float = 0.0) -> str:
+        """Write an object and return its etag."""
+        try:
+            return await self._off_loop.run(
+                timeout_s or self._timeout_s, self._store.put, key, data, condition
+            )
+        except TimeoutError as error:
+            raise _late(key) from error
+
+    async def put_file(
+        self, key: str, source: Path, condition: Condition, timeout_s: float = 0.0
+    ) -> str:
+        """Write an object from a file and return its etag."""
+        try:
+            return await self._off_loop.run(
+                timeout_s or self._timeout_s, self._store.put_file, key, source, condition
+            )
+        except TimeoutError as error:
+            raise _late(key) from error
+
+    async def pages(self, prefix: str) -> AsyncIterator[tuple[str, ...]]:
+        """Yield all keys below a prefix, in order, a page at a time; each page has its own deadline."""
+        after, more = "", True
+        while more:
+            page = await self._list(prefix, after)
+            yield page.keys
+            after, more = (page.keys[-1], page.more) if page.keys else (after, False)
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; none is fine."""
+        try:
+            await self._off_loop.run(self._timeout_s, self._store.delete, key)
+        except TimeoutError as error:
+            raise _late(key) from error
+
+    def close(self) -> None:
+        """Take no more calls."""
+        self._off_loop.close()
+        self._store.close()
+
+    async def _list(self, prefix: str, after: str) -> Page:
+        limit = min(PAGE, self.guarantees.page_keys)
+        try:
+            return await self._off_loop.run(self._timeout_s, self._store.list, prefix, after, limit)
+        except TimeoutError as error:
+            raise _late(prefix) from error
+
+
+def _late(key: str) -> UnavailableError:
+    return UnavailableError(f"{key}: no answer in time")
