@@ -1,0 +1,81 @@
+"""Drive one ZeroMQ socket from the event loop by its descriptor.
+
+The descriptor is edge-triggered: the socket is drained until EAGAIN after every wake and after every
+send, at most DRAIN_CAP messages a turn so that other work gets its share.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import zmq
+
+from columba.common import limits
+
+DRAIN_CAP: Final = 200
+Frames = list[bytes]
+OnFrames = Callable[[Frames, str], None]
+
+
+class Pump:
+    """Reads a socket as it becomes readable, and sends without waiting."""
+
+    def __init__(self, socket: "zmq.Socket[bytes]", on_frames: Callable[[Frames], None]) -> None:
+        self._socket = socket
+        self._on_frames = on_frames
+        self._loop = asyncio.get_running_loop()
+        self._drain_is_due = False
+        self._is_closed = False
+        self._fd = int(socket.getsockopt(zmq.FD))
+        self._loop.add_reader(self._fd, self.drain)
+        self._drain_soon()
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Send, or raise zmq.Again (no peer, or full), or zmq.ZMQError with EHOSTUNREACH."""
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+        finally:
+            self._drain_soon()
+
+    def drain(self) -> None:
+        """Read what is there."""
+        self._drain_is_due = False
+        for _ in range(DRAIN_CAP):
+            if self._is_closed:
+                return
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._on_frames(frames)
+        self._drain_soon()
+
+    def close(self) -> None:
+        """Stop reading and close the socket; what was not sent is dropped."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._loop.remove_reader(self._fd)
+            self._socket.close(0)
+
+    def _drain_soon(self) -> None:
+        if not self._drain_is_due and not self._is_closed:
+            self._drain_is_due = True
+            self._loop.call_soon(self.drain)
+
+
+def make_socket(context: "zmq.Context[zmq.Socket[bytes]]", kind: int) -> "zmq.Socket[bytes]":
+    """Return a socket with the options that every hop sets."""
+    socket: zmq.Socket[bytes] = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.MAXMSGSIZE, limits.FRAME)
+    socket.setsockopt(zmq.SNDHWM, 20000)
+    socket.setsockopt(zmq.RCVHWM, 20000)
+    if kind == zmq.ROUTER:
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    if kind == zmq.DEALER:
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+        socket.setsockopt(zmq.RECONNECT_IVL, 5)
+    if kind in {zmq.ROUTER, zmq.DEALER}:
+        socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 10000)
+    return socket
