@@ -16,17 +16,26 @@ T = TypeVar("T")
 class OffLoop:
     """A pool of threads of one event loop."""
 
-    def __init__(self, threads: int, name: str) -> None:
+    def __init__(self, threads: int, name: str, limit: int = 2000) -> None:
+        """At most `limit` calls wait or run at a time; one more is refused."""
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._limit = limit
+        self.active = 0
 
     async def run(
         self, timeout_s: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Return what call returns; TimeoutError when it is not done after timeout_s."""
+        """Return what call returns; TimeoutError when it is not done after timeout_s, or too many wait."""
+        if self.active >= self._limit:
+            raise TimeoutError("too many calls wait for a thread")
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._pool, lambda: call(*args, **kwargs))
-        async with asyncio.timeout(timeout_s):
-            return await future
+        self.active += 1
+        try:
+            future = loop.run_in_executor(self._pool, lambda: call(*args, **kwargs))
+            async with asyncio.timeout(timeout_s):
+                return await future
+        finally:
+            self.active -= 1
 
     def close(self) -> None:
         """Take no more calls; those that run end by themselves."""

@@ -14,15 +14,22 @@ from columba.common import limits
 
 DRAIN_CAP: Final = 200
 Frames = list[bytes]
-OnFrames = Callable[[Frames, str], None]
+Gate = Callable[["zmq.Frame"], bool]
 
 
 class Pump:
     """Reads a socket as it becomes readable, and sends without waiting."""
 
-    def __init__(self, socket: "zmq.Socket[bytes]", on_frames: Callable[[Frames], None]) -> None:
+    def __init__(
+        self,
+        socket: "zmq.Socket[bytes]",
+        on_frames: Callable[[Frames], None],
+        gate: Gate | None = None,
+    ) -> None:
+        """Start reading. `gate` sees the first frame of each message (it knows the peer) and may refuse it."""
         self._socket = socket
         self._on_frames = on_frames
+        self._gate = gate
         self._loop = asyncio.get_running_loop()
         self._drain_is_due = False
         self._is_closed = False
@@ -44,10 +51,11 @@ class Pump:
             if self._is_closed:
                 return
             try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                frames = self._receive()
             except zmq.Again:
                 return
-            self._on_frames(frames)
+            if frames:
+                self._on_frames(frames)
         self._drain_soon()
 
     def close(self) -> None:
@@ -56,6 +64,13 @@ class Pump:
             self._is_closed = True
             self._loop.remove_reader(self._fd)
             self._socket.close(0)
+
+    def _receive(self) -> Frames:
+        if self._gate is None:
+            return self._socket.recv_multipart(zmq.NOBLOCK)
+        first = self._socket.recv(zmq.NOBLOCK, copy=False)
+        rest = self._socket.recv_multipart(zmq.NOBLOCK) if first.more else []
+        return [first.bytes, *rest] if self._gate(first) else []
 
     def _drain_soon(self) -> None:
         if not self._drain_is_due and not self._is_closed:
