@@ -294,7 +294,7 @@ class Conversation:
 
 async def _opened(gate: threading.Event) -> None:
     """Wait for an event that another thread sets."""
-    while not gate.is_set():  # noqa: ASYNC110  # the event is a thread's, not the loop's
+    while not gate.is_set():  # the event is a thread's, not the loop's
         await asyncio.sleep(0.01)
 
 
