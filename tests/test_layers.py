@@ -34,7 +34,7 @@ PURE_PACKAGES = (
 )
 PURE_MAY_IMPORT = {
     "__future__", "abc", "array", "ast", "base64", "binascii", "bisect", "calendar", "codecs",
-    "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "email", "encodings",
+    "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "difflib", "email", "encodings",
     "enum", "fnmatch", "functools", "hashlib", "heapq", "hmac", "html", "importlib", "io",
     "ipaddress", "itertools", "json", "math", "operator", "quopri", "re", "string", "stringprep",
     "struct", "types", "typing", "unicodedata", "urllib", "zlib",

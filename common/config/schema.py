@@ -55,10 +55,20 @@ def setting(
 ) -> Any:  # noqa: ANN401  # the field's own annotation gives the type, as dataclasses.field does
     """Declare a setting of a frozen dataclass."""
     declared = Declared(kind, default, " ".join(help.split()), choices, secret)
-    return dataclasses.field(metadata={"setting": declared})
+    return dataclasses.field(kw_only=True, metadata={"setting": declared})
 
 
 def named(section: type[T], help: str) -> Any:  # noqa: ANN401  # as above
     """Declare a list of named sections: the field's type is dict[str, section]."""
     make: Callable[[], dict[str, T]] = dict
-    return dataclasses.field(default_factory=make, metadata={"setting": Named(section, help)})
+    declared = Named(section, " ".join(help.split()))
+    return dataclasses.field(default_factory=make, kw_only=True, metadata={"setting": declared})
+
+
+def declarations(cls: type) -> dict[str, Declared | Named]:
+    """Return what a settings class declares, by name, base classes first."""
+    return {
+        each.name: each.metadata["setting"]
+        for each in dataclasses.fields(cls)
+        if "setting" in each.metadata
+    }

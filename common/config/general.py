@@ -1,0 +1,115 @@
+"""The settings that several services share.
+
+Pure: declarations only. A service's own class, `Settings` in its settings.py, inherits from General and from
+those of the other classes here that it needs; only what its class declares reaches its process. Each field is a
+global setting; written inside `service NAME { … }` it holds for that service alone.
+"""
+
+from dataclasses import dataclass
+
+from columba.common.config.schema import Kind, named, setting
+
+
+@dataclass(frozen=True)
+class General:
+    """What every process knows."""
+
+    hostname: str = setting(
+        Kind.STR, "%{system:hostname}", "Name of this server in greetings, EHLO and Received."
+    )
+    base_dir: str = setting(
+        Kind.PATH, "/run/columba", "Run directory: sockets, PID file, the master's admin socket."
+    )
+    state_dir: str = setting(Kind.PATH, "/var/lib/columba", "What must survive a restart.")
+    spool_dir: str = setting(
+        Kind.PATH,
+        "%{state_dir}/spool",
+        "Bodies of mails on their way through the processes, when too big to be held in memory.",
+    )
+    postmaster_address: str = setting(
+        Kind.STR, "postmaster@%{hostname}", "Who is told of double bounces and alerts."
+    )
+    log_debug: bool = setting(Kind.BOOL, "no", "Write debug lines too.")
+    shutdown_timeout: float = setting(
+        Kind.TIME,
+        "60 secs",
+        "How long processes may finish their work at stop and at reload before they are killed.",
+    )
+    hang_limit: float = setting(
+        Kind.TIME,
+        "30 secs",
+        "A process whose event loop has not reported for so long is killed.",
+    )
+    stats_push_interval: float = setting(
+        Kind.TIME, "5 secs", "How often processes push their counters to the stats service."
+    )
+
+
+@dataclass(frozen=True)
+class TlsName:
+    """`local_name NAME { … }`: another certificate for a name the client asks for (SNI)."""
+
+    ssl_cert_file: str = setting(Kind.PATH, "", "Certificate chain for this name, PEM.")
+    ssl_key_file: str = setting(Kind.PATH, "", "Private key for this name, PEM.")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Where certificates and keys are. The master reads the files; processes get the content as memfds."""
+
+    ssl_cert_file: str = setting(
+        Kind.PATH, "", "Certificate chain of this server, PEM. Empty: TLS is not offered."
+    )
+    ssl_key_file: str = setting(
+        Kind.PATH, "", "Private key of this server, PEM. Read by the master alone."
+    )
+    local_name: dict[str, TlsName] = named(TlsName, "Certificates by the name asked for (SNI).")
+
+
+@dataclass(frozen=True)
+class DkimKey:
+    """`dkim DOMAIN { … }`: the key that signs for a domain."""
+
+    selector: str = setting(
+        Kind.STR, "columba", "Selector: the key is published at SELECTOR._domainkey.DOMAIN."
+    )
+    key_file: str = setting(
+        Kind.PATH,
+        "",
+        "Private key, PEM, RSA or Ed25519; readable by the dkim service's user alone.",
+    )
+
+
+@dataclass(frozen=True)
+class DkimKeys:
+    """The signing keys."""
+
+    dkim: dict[str, DkimKey] = named(DkimKey, "Domains that are signed for, with their keys.")
+
+
+@dataclass(frozen=True)
+class LookupTable:
+    """`lookup NAME { … }`: a table that scripts ask."""
+
+    url: str = setting(
+        Kind.STR, "", "Where the table is, e.g. file:/etc/columba/users or inline:a=b.", secret=True
+    )
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """The look-up tables."""
+
+    lookup: dict[str, LookupTable] = named(LookupTable, "Tables for the scripts' lookup test.")
+
+
+@dataclass(frozen=True)
+class QueueStore:
+    """Where queued mail is kept."""
+
+    queue_url: str = setting(
+        Kind.STR,
+        "file:%{state_dir}/queue",
+        "Store of the queue: file:PATH or s3://BUCKET/PREFIX?….",
+        secret=True,
+    )

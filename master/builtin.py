@@ -1,0 +1,87 @@
+"""The built-in services, written in the configuration's own language; columba.conf is laid over it.
+
+Pure: text only.
+"""
+
+from typing import Final
+
+SERVICES: Final = {
+    "anvil": "columba.master.anvil",
+    "log": "columba.master.log",
+    "stats": "columba.master.stats",
+    "auth": "columba.master.auth",
+    "smtpd": "columba.smtpd",
+    "sieve": "columba.sieve",
+    "dkim": "columba.delivery.signer",
+    "delivery": "columba.delivery",
+    "queue": "columba.queue",
+}
+
+CONFIG: Final = """
+service anvil {
+  executable = python -m columba.master.anvil
+  process_min_avail = 1
+  process_limit = 1
+  client_limit = 10000
+  idle_kill_interval = infinite
+}
+service log {
+  executable = python -m columba.master.log
+  process_min_avail = 1
+  process_limit = 1
+  idle_kill_interval = infinite
+}
+service stats {
+  executable = python -m columba.master.stats
+  process_min_avail = 1
+  process_limit = 1
+  client_limit = 100
+  idle_kill_interval = infinite
+}
+service auth {
+  executable = python -m columba.master.auth
+  user = columba-auth
+  process_min_avail = 1
+  process_limit = 1
+  client_limit = 10000
+  idle_kill_interval = infinite
+  unix_listener auth-client {
+    mode = 0660
+  }
+}
+service smtpd {
+  executable = python -m columba.smtpd
+  user = $SET:default_login_user
+  process_min_avail = 1
+  process_limit = %{system:cpu_count}
+  client_limit = 10000
+  memory_limit = unlimited
+}
+service sieve {
+  executable = python -m columba.sieve
+  process_min_avail = 1
+  process_limit = %{system:cpu_count}
+  client_limit = 2000
+}
+service dkim {
+  executable = python -m columba.delivery.signer
+  user = columba-keys
+  process_min_avail = 1
+  process_limit = %{system:cpu_count}
+  client_limit = 2000
+}
+service delivery {
+  executable = python -m columba.delivery
+  process_min_avail = 1
+  process_limit = %{system:cpu_count}
+  client_limit = 2000
+}
+service queue {
+  executable = python -m columba.queue
+  process_min_avail = 1
+  process_limit = 1
+  client_limit = 2000
+  memory_limit = 2G
+  idle_kill_interval = infinite
+}
+"""

@@ -1,0 +1,77 @@
+"""Checks that look at more than one setting; each error points at the line that is to be changed.
+
+Pure: values and the tree go in, ConfigError comes out.
+"""
+
+from typing import Final
+
+from columba.common.config.parser import Section
+from columba.common.config.resolve import Resolver
+from columba.common.config.schema import UNLIMITED
+from columba.common.errors import ConfigError
+from columba.master.settings import MasterSettings, ServiceSettings
+
+SINGLE: Final = ("anvil", "log", "stats", "auth")  # their state is in one process
+MEMORY_LEAST: Final = 16 << 20
+
+
+def check_services(names: list[str], resolver: Resolver) -> None:
+    """Raise ConfigError for a service that is unknown."""
+    written = resolver.root.values.get("services")
+    for name in names:
+        section = resolver.service_section(name)
+        if not (name.isascii() and name.replace("-", "").isalnum()):
+            raise written.error(f"Invalid service name: {name}") if written else section.error(name)
+        if not section.line and written is not None:
+            raise written.error(f"services: Unknown service: {name}{resolver.service_hint(name)}")
+
+
+def check_service(name: str, service: ServiceSettings, section: Section) -> None:
+    """Raise ConfigError for limits that contradict each other."""
+
+    def fail(key: str, text: str) -> ConfigError:
+        where = section.values.get(key)
+        words = f"service({name}): {text}"
+        return where.error(words) if where else section.error(words)
+
+    if not service.executable:
+        raise fail("executable", "executable must be set")
+    if service.process_limit == 0:
+        raise fail("process_limit", "process_limit must be greater than 0")
+    if service.process_limit == UNLIMITED:
+        raise fail("process_limit", "process_limit can't be unlimited")
+    if name in SINGLE and service.process_limit != 1:
+        raise fail("process_limit", "process_limit must be 1")
+    if service.process_min_avail > service.process_limit:
+        raise fail("process_min_avail", "process_min_avail is greater than process_limit")
+    if service.client_limit == 0:
+        raise fail("client_limit", "client_limit must be greater than 0")
+    if service.restart_request_count == 0:
+        raise fail(
+            "restart_request_count",
+            'restart_request_count must not be 0 (did you mean "unlimited"?)',
+        )
+    if service.memory_limit < MEMORY_LEAST:
+        raise fail("memory_limit", "memory_limit is less than 16M")
+    _check_listeners(name, service, section)
+
+
+def _check_listeners(name: str, service: ServiceSettings, section: Section) -> None:
+    seen: set[tuple[str, int]] = set()
+    for key, listener in service.inet_listener.items():
+        where = section.sections["inet_listener"][key]
+        for address in listener.listen:
+            if listener.port and (address, listener.port) in seen:
+                raise where.error(f"service({name}): duplicate listener: {listener.port}:{address}")
+            seen.add((address, listener.port))
+
+
+def check_tls(master: MasterSettings, resolver: Resolver) -> None:
+    """Raise ConfigError for a certificate without its key and the other way round."""
+    if bool(master.ssl_cert_file) != bool(master.ssl_key_file):
+        key = "ssl_cert_file" if master.ssl_cert_file else "ssl_key_file"
+        raise resolver.root.values[key].error("ssl_cert_file and ssl_key_file go together")
+    for name, tls in master.local_name.items():
+        if not tls.ssl_cert_file or not tls.ssl_key_file:
+            section = resolver.root.sections["local_name"][name]
+            raise section.error(f"local_name {name}: ssl_cert_file and ssl_key_file must be set")
