@@ -1,0 +1,274 @@
+"""The server's side of an SMTP or LMTP session, without I/O.
+
+Pure. receive(octets), then next_event() until it says Wait; for every event that asks something,
+send(reply) gives the octets to write. Commands that the table of states or the grammar refuses come as
+Rejected: the service writes the reply that is in it. One question is open at a time: until it is answered
+next_event() says Wait.PAUSED, and pipelined input waits in the buffer.
+
+It does not know who the client is, what is offered (the service sets `offer`), or what a reply means to
+policy; it knows order, grammar, line ends, limits and how many replies are due.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from columba.common import limits
+from columba.common.errors import LocalProtocolError
+from columba.common.smtp import codes, extensions
+from columba.common.smtp.buffer import LineState, ReceiveBuffer
+from columba.common.smtp.codes import Reply
+from columba.common.smtp.command import Command, Verb, parse_command, verb_of
+from columba.common.smtp.data import BareNewline, DataReceiver
+from columba.common.smtp.extensions import Extensions
+from columba.common.smtp.path import SyntaxProblem
+from columba.common.smtp.state import Phase, next_phase, out_of_order
+
+_CONTROLS: Final = bytes(n for n in range(32)) + b"\x7f"
+
+
+class Wait(Enum):
+    """Why there is no event."""
+
+    NEED_DATA = "more input is needed"
+    PAUSED = "a reply is due from us"
+    CLOSED = "the session is over"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandReceived:
+    """A legal command; answer it with send()."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class AuthLine:
+    """The client's response in an authentication exchange, still in base64; answer it with send()."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Octets of the message, dots taken off."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfBody:
+    """The true end of the message. problem is why it must be refused, None if nothing is wrong.
+
+    Answer it with send(): once for SMTP, once for each accepted RCPT for LMTP.
+    """
+
+    size: int
+    problem: Reply | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A command that can't be: send this reply, and close the connection if `close`."""
+
+    reply: Reply
+    close: bool = False
+
+
+Event = CommandReceived | AuthLine | Body | EndOfBody | Rejected | Wait
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """Bounds of one session; sizes in octets, line ends counted."""
+
+    command_line: int = limits.COMMAND_LINE
+    auth_line: int = limits.AUTH_LINE
+    recipients: int = limits.RECIPIENTS
+    errors: int = 20
+    message_size: int = 50 * 1024 * 1024
+    bare_newline: BareNewline = BareNewline.REJECT
+
+
+DEFAULT_LIMITS: Final = ServerLimits()
+
+
+class ServerConnection:
+    """One session. `offer` holds the EHLO keywords that this client may use; the service sets it."""
+
+    __slots__ = (
+        "_body", "_buffer", "_due", "_end", "_errors", "_limits", "_lmtp", "_open", "_phase",
+        "accepted", "offer",
+    )  # fmt: skip
+
+    def __init__(self, bounds: ServerLimits = DEFAULT_LIMITS, lmtp: bool = False) -> None:
+        self._limits, self._lmtp = bounds, lmtp
+        self._buffer = ReceiveBuffer()
+        self._phase = Phase.GREETING
+        self._open: Verb | None = None  # the command that waits for our reply
+        self._due = 0  # replies that are due to it
+        self._errors = 0
+        self._body: DataReceiver | None = None
+        self._end: EndOfBody | None = None  # read, but not yet told
+        self.accepted = 0  # recipients of this transaction
+        self.offer: Extensions = extensions.NONE
+
+    @property
+    def phase(self) -> Phase:
+        """Return where the session is."""
+        return self._phase
+
+    @property
+    def errors(self) -> int:
+        """Return how many commands were answered with 4xx or 5xx."""
+        return self._errors
+
+    @property
+    def due(self) -> int:
+        """Return how many replies are due from us."""
+        return self._due
+
+    @property
+    def buffered(self) -> int:
+        """Return how many octets wait in the buffer."""
+        return len(self._buffer)
+
+    def receive(self, data: bytes) -> None:
+        """Take input. Raises RemoteProtocolError for plain text between STARTTLS and the handshake."""
+        if self._phase is Phase.TLS:
+            raise SyntaxProblem(codes.AFTER_STARTTLS)
+        self._buffer.append(data)
+
+    def next_event(self) -> Event:
+        """Return the next event. Raises RemoteProtocolError when the session can't go on."""
+        if self._phase is Phase.CLOSED:
+            return Wait.CLOSED
+        if self._due or self._phase in (Phase.GREETING, Phase.TLS):
+            return Wait.PAUSED
+        if self._body is not None:
+            return self._read_body(self._body)
+        if self._end is not None:
+            return self._take_end(self._end)
+        if self._errors >= self._limits.errors:
+            self._expect(None)
+            return Rejected(codes.TOO_MANY_ERRORS, close=True)
+        is_auth = self._phase is Phase.AUTH
+        line = self._buffer.take_line(
+            self._limits.auth_line if is_auth else self._limits.command_line
+        )
+        if line is LineState.INCOMPLETE:
+            return Wait.NEED_DATA
+        # A refused line of an exchange ends the exchange: no later line of it may pass for a command.
+        self._expect(Verb.AUTH if is_auth else None)
+        if line is LineState.TOO_LONG:
+            return Rejected(codes.LINE_TOO_LONG)
+        if line.translate(None, _CONTROLS) != line:
+            return Rejected(codes.BARE_NEWLINE_COMMAND)
+        return AuthLine(line) if is_auth else self._read_command(line)
+
+    def greet(self, reply: Reply) -> bytes:
+        """Return the octets of the greeting: 220 opens the session, 4xx or 5xx ends it."""
+        if self._phase is not Phase.GREETING:
+            raise LocalProtocolError("a second greeting")
+        self._phase = Phase.CONNECTED if reply.positive else Phase.CLOSED
+        return reply.encode()
+
+    def send(self, reply: Reply) -> bytes:
+        """Return the octets of the reply that is due.
+
+        Raises LocalProtocolError if none is, and RemoteProtocolError (with its reply) when input that
+        came after STARTTLS lies in the buffer: the upgrade must not happen.
+        """
+        if not self._due:
+            raise LocalProtocolError(f"no reply is due, but {reply.code} was to be sent")
+        self._due -= 1
+        if reply.code >= 400:
+            self._errors += 1
+        verb = self._open
+        if verb is None:
+            self._close_if(reply)
+            return reply.encode()
+        if self._due and reply.code != 421:
+            return reply.encode()
+        self._due, self._open = 0, None
+        self._advance(verb, reply)
+        return reply.encode()
+
+    def close(self, reply: Reply) -> bytes:
+        """Return the octets of a reply of ours that nobody asked for (a 421), after which the session is over."""
+        self._phase, self._due, self._open = Phase.CLOSED, 0, None
+        self._reset()
+        return reply.encode()
+
+    def tls_started(self) -> None:
+        """Say that the handshake is done: all that the client said before is forgotten (RFC 3207 §4.2)."""
+        if self._phase is Phase.TLS:
+            self._phase = Phase.CONNECTED
+        self._reset()
+        self.offer = extensions.NONE
+
+    def _expect(self, verb: Verb | None, replies: int = 1) -> None:
+        self._open, self._due = verb, replies
+
+    def _read_command(self, line: bytes) -> Event:
+        try:
+            verb = verb_of(line)
+            if problem := out_of_order(self._phase, verb, self._lmtp) or self._unoffered(verb):
+                return Rejected(problem)
+            command = parse_command(line, self.offer.offered)
+        except SyntaxProblem as problem:
+            return Rejected(problem.reply)
+        if verb is Verb.RCPT and self.accepted >= self._limits.recipients:
+            return Rejected(codes.TOO_MANY_RECIPIENTS)
+        if verb is Verb.STARTTLS and len(self._buffer):
+            raise SyntaxProblem(codes.AFTER_STARTTLS)
+        self._expect(verb)
+        return CommandReceived(command)
+
+    def _unoffered(self, verb: Verb) -> Reply | None:
+        if verb in (Verb.STARTTLS, Verb.AUTH) and verb.name not in self.offer:
+            return codes.NOT_IMPLEMENTED
+        return None
+
+    def _read_body(self, body: DataReceiver) -> Event:
+        if not len(self._buffer):
+            return Wait.NEED_DATA
+        content, rest = body.feed(self._buffer.take_all())
+        if rest is None:
+            return Body(content) if content else Wait.NEED_DATA
+        self._buffer.append(rest)
+        self._body = None
+        self._end = EndOfBody(body.size, _problem_of(body))
+        return Body(content) if content else self._take_end(self._end)
+
+    def _take_end(self, end: EndOfBody) -> EndOfBody:
+        self._end = None
+        self._expect(Verb.DATA, self.accepted if self._lmtp else 1)
+        return end
+
+    def _advance(self, verb: Verb, reply: Reply) -> None:
+        if verb is Verb.STARTTLS and reply.positive and len(self._buffer):
+            self._phase = Phase.CLOSED
+            raise SyntaxProblem(codes.AFTER_STARTTLS)
+        before = self._phase
+        self._phase = next_phase(before, verb, reply)
+        if verb is Verb.RCPT and reply.positive:
+            self.accepted += 1
+        elif self._phase is Phase.READY:
+            self._reset()
+        elif self._phase is Phase.BODY and before is not Phase.BODY:
+            self._body = DataReceiver(self._limits.message_size, self._limits.bare_newline)
+
+    def _close_if(self, reply: Reply) -> None:
+        self._due = 0
+        if reply.code == 421:
+            self._phase = Phase.CLOSED
+
+    def _reset(self) -> None:
+        self.accepted, self._body, self._end = 0, None, None
+
+
+def _problem_of(body: DataReceiver) -> Reply | None:
+    if body.bare_newline:
+        return codes.BAD_NEWLINE
+    return codes.TOO_BIG if body.too_big else None

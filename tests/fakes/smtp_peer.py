@@ -1,0 +1,98 @@
+"""A small mail server without I/O: the real codec, and answers that a test can foretell.
+
+Recipients whose local part begins with `no` are refused, with `later` deferred; everything else is taken.
+"""
+
+from columba.common.smtp import codes, extensions
+from columba.common.smtp.codes import Reply
+from columba.common.smtp.command import Auth, Command, Hello, Mail, Rcpt, Simple, Verb
+from columba.common.smtp.server import (
+    DEFAULT_LIMITS,
+    AuthLine,
+    Body,
+    CommandReceived,
+    EndOfBody,
+    Event,
+    Rejected,
+    ServerConnection,
+    ServerLimits,
+    Wait,
+)
+
+OFFER = extensions.offer(
+    [("PIPELINING", ""), ("SIZE", "1000"), ("8BITMIME", ""), ("SMTPUTF8", ""), ("DSN", ""),
+     ("ENHANCEDSTATUSCODES", ""), ("STARTTLS", ""), ("AUTH", "PLAIN LOGIN")]
+)  # fmt: skip
+
+
+class FakeServer:
+    """Feeds the codec and writes what it answers into `output`."""
+
+    def __init__(self, lmtp: bool = False, bounds: ServerLimits = DEFAULT_LIMITS) -> None:
+        self.core = ServerConnection(bounds, lmtp=lmtp)
+        self.output = self.core.greet(codes.greeting("mx.example", "ESMTP ready"))
+        self.mails: list[tuple[bytes, list[bytes], bytes]] = []
+        self.events: list[Event] = []
+        self.sender, self.recipients, self.body = b"", list[bytes](), b""
+
+    def feed(self, data: bytes) -> None:
+        self.core.receive(data)
+        while not isinstance(event := self.core.next_event(), Wait):
+            self.events.append(event)
+            self._handle(event)
+
+    def take_output(self) -> bytes:
+        output, self.output = self.output, b""
+        return output
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case CommandReceived(command):
+                self.output += self.core.send(self._answer(command))
+            case AuthLine(data):
+                reply = codes.AUTH_CANCELLED if data == b"*" else codes.AUTHENTICATED
+                self.output += self.core.send(reply)
+            case Body(data):
+                self.body += data
+            case EndOfBody(_, problem):
+                self._finish(problem)
+            case Rejected(reply):
+                self.output += self.core.send(reply)
+
+    def _finish(self, problem: Reply | None) -> None:
+        if problem is None:
+            self.mails.append((self.sender, self.recipients, self.body))
+        while self.core.due:
+            self.output += self.core.send(problem or codes.OK)
+
+    def _answer(self, command: Command) -> Reply:
+        match command:
+            case Hello(Verb.HELO, _):
+                self.core.offer = extensions.NONE
+                return Reply(250, "", ("mx.example",))
+            case Hello():
+                self.core.offer = OFFER
+                return extensions.ehlo_reply("mx.example", OFFER)
+            case Mail(sender):
+                self.sender, self.recipients, self.body = sender, [], b""
+                return codes.SENDER_OK
+            case Rcpt(recipient):
+                return self._rcpt(recipient)
+            case Auth(_, initial):
+                return Reply(334, "", ("",)) if initial is None else codes.AUTHENTICATED
+            case Simple(Verb.DATA):
+                return codes.SEND_MESSAGE
+            case Simple(Verb.STARTTLS):
+                return codes.START_TLS
+            case Simple(Verb.QUIT):
+                return codes.closing("mx.example")
+            case Simple():
+                return codes.OK
+
+    def _rcpt(self, recipient: bytes) -> Reply:
+        if recipient.startswith(b"no"):
+            return codes.reply(550, "5.1.1", "No such user")
+        if recipient.startswith(b"later"):
+            return codes.reply(450, "4.2.1", "Mailbox busy")
+        self.recipients.append(recipient)
+        return codes.RECIPIENT_OK
