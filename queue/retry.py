@@ -1,0 +1,36 @@
+"""When a message is tried again, and when it is given up.
+
+Pure. The defaults of RFC 5321 §4.5.4.1 as numbers: first after a minute, then twice as long each time up
+to four hours, given up after five days.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """All in seconds."""
+
+    first_s: float = 60.0
+    factor: float = 2.0
+    most_s: float = 4 * 3600.0
+    lifetime_s: float = 5 * 86400.0
+
+    def expires_s(self, created_s: float) -> float:
+        """Return when a message that was queued then is given up."""
+        return created_s + self.lifetime_s
+
+
+def next_due_s(policy: RetryPolicy, attempts: int, now_s: float, expires_s: float) -> float:
+    """Return the time of the next try after this many tries, the last of which ended now.
+
+    Never after the expiry, so that a message is given up on time.
+    """
+    doublings = min(max(attempts - 1, 0), 60)
+    wait_s = min(policy.first_s * policy.factor**doublings, policy.most_s)
+    return max(now_s, min(now_s + wait_s, expires_s))
+
+
+def is_expired(expires_s: float, now_s: float) -> bool:
+    """Tell whether the message has had its time."""
+    return now_s >= expires_s
