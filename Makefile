@@ -1,17 +1,39 @@
-PY ?= python3
+# The commands of a developer and of CI. `make run` and `make test` need make, Python 3.11 and, for what is
+# not there yet, the package registries. PY=… names another interpreter, VENV=… another folder.
+PY ?= $(shell sh .ci/python)
 VENV ?= .venv
 BIN = $(VENV)/bin
+ARGS ?=
 
-.PHONY: run test check
-$(VENV)/ok: pyproject.toml
-	$(PY) -m venv $(VENV)
+.PHONY: run test check bench fuzz docs packages clean
+
+$(VENV)/ok: pyproject.toml constraints.txt .ci/venv
+	sh .ci/venv "$(PY)" $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable . --group dev --constraint constraints.txt
 	touch $@
+
+run: $(VENV)/ok
+	@$(BIN)/python -m columba.master.dev $(ARGS)
+
+packages:
+	@sh .ci/debian
+
+test: packages $(VENV)/ok
+	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/ok
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow and not peer" $(ARGS)
+
+bench: packages $(VENV)/ok
+	$(BIN)/python -m bench $(ARGS)
+
+fuzz: $(VENV)/ok
+	$(BIN)/python -m pytest tests -m "not slow and not peer" -k "property or fuzz" --hypothesis-profile=fuzz $(ARGS)
+
+clean:
+	rm -rf $(VENV) build *.egg-info var

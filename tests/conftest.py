@@ -4,9 +4,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.peers.all import Peers, open_folder
+
+hypothesis.settings.register_profile("fuzz", max_examples=20_000, deadline=None)
 
 
 @pytest.fixture

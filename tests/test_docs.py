@@ -1,0 +1,83 @@
+"""The documents stay true: standards that are cited, folders that explain themselves, links that lead."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = ("common", "master", "smtpd", "sieve", "delivery", "queue")
+FOLDERS = ("tests", "bench", "docs", "etc")
+CITED_IN = (".py", ".sieve", ".lark", ".md", ".conf")
+CITATION = re.compile(r"\bRFC[ -]?(\d{3,5})\b")
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+COLUMNS = ["rfc", "title", "done", "module", "test", "note"]
+
+
+def matrix() -> list[dict[str, str]]:
+    with (ROOT / "docs" / "rfc.tsv").open(newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def sources() -> Iterator[Path]:
+    for folder in (*CODE, "etc"):
+        yield from (path for path in (ROOT / folder).rglob("*") if path.suffix in CITED_IN)
+
+
+def documents() -> list[Path]:
+    inner = [path for folder in (*CODE, *FOLDERS) for path in (ROOT / folder).rglob("*.md")]
+    return sorted([*ROOT.glob("*.md"), *inner])
+
+
+def test_every_cited_standard_is_in_the_matrix() -> None:
+    known = {row["rfc"] for row in matrix()}
+    cited = {
+        number: path for path in sources() for number in CITATION.findall(path.read_text("utf-8"))
+    }
+    missing = {number: str(path) for number, path in cited.items() if number not in known}
+    assert not missing, f"add a line to docs/rfc.tsv for: {missing}"
+
+
+def test_the_matrix_is_well_formed() -> None:
+    rows = matrix()
+    assert list(rows[0]) == COLUMNS
+    numbers = [int(row["rfc"]) for row in rows]
+    assert numbers == sorted(set(numbers))
+    assert {row["done"] for row in rows} <= {"yes", "partly", "no"}
+
+
+@pytest.mark.parametrize("row", matrix(), ids=lambda row: row["rfc"])
+def test_what_is_done_names_a_module_and_a_test(row: dict[str, str]) -> None:
+    if row["done"] == "no":
+        assert not row["test"], "what has a test is not undone"
+        return
+    for column in ("module", "test"):
+        assert row[column], f"RFC {row['rfc']} names no {column}"
+        for name in row[column].split():
+            path, _, inside = name.partition("::")
+            assert (ROOT / path).exists(), f"RFC {row['rfc']}: no {path}"
+            assert not inside or f"def {inside}(" in (ROOT / path).read_text()
+    if row["done"] == "yes":
+        cited = any(
+            row["rfc"] in CITATION.findall((ROOT / name).read_text("utf-8"))
+            for name in row["module"].split()
+            if (ROOT / name).is_file()
+        )
+        assert cited, f"RFC {row['rfc']} is not cited in {row['module']}"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_top_folder_explains_itself(folder: str) -> None:
+    text = (ROOT / folder / "README.md").read_text()
+    assert text.startswith("# ")
+    assert len(text.split()) > 30
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in LINK.findall(path.read_text("utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        assert (path.parent / target).exists(), f"{path}: {target}"
