@@ -106,9 +106,11 @@ async def test_a_flood_is_stopped_and_nothing_of_it_is_lost() -> None:
 
 async def test_a_reset_is_an_error() -> None:
     def reset(peer: socket.socket) -> None:
+        peer.recv(1)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     async with connected(reset) as stream:
+        await stream.write(b"x", soon())
         with pytest.raises(StreamError):
             await stream.read(soon())
 
