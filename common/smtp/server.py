@@ -137,7 +137,8 @@ class ServerConnection:
         """Take input. Raises RemoteProtocolError for plain text between STARTTLS and the handshake."""
         if self._phase is Phase.TLS:
             raise SyntaxProblem(codes.AFTER_STARTTLS)
-        self._buffer.append(data)
+        if self._phase is not Phase.CLOSED:
+            self._buffer.append(data)
 
     def next_event(self) -> Event:
         """Return the next event. Raises RemoteProtocolError when the session can't go on."""

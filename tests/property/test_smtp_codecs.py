@@ -1,0 +1,161 @@
+"""Whatever comes, the codecs give an event or a protocol error; what is written reads back the same."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from columba.common.errors import RemoteProtocolError
+from columba.common.smtp.client import ClientConnection, ClientWait
+from columba.common.smtp.codes import Reply
+from columba.common.smtp.command import (
+    DATA,
+    Auth,
+    Command,
+    Hello,
+    Mail,
+    Rcpt,
+    Simple,
+    Verb,
+    format_command,
+    parse_command,
+)
+from columba.common.smtp.data import DataReceiver, DataSender, HeaderCut
+from columba.common.smtp.params import MailParams, RcptParams, decode_xtext, encode_xtext
+from columba.common.smtp.reply import ReplyParser
+from columba.common.smtp.server import ServerLimits
+from tests.fakes.smtp_peer import OFFER, FakeServer
+
+WORDS = st.sampled_from(
+    [b"EHLO x", b"HELO", b"LHLO x", b"MAIL FROM:<a@b.example>", b"RCPT TO:<c@d.example>", b"DATA", b"AUTH PLAIN",
+     b"STARTTLS", b"RSET", b"QUIT", b".", b"\r\n", b"\r", b"\n", b"\r\n.\r\n", b" SIZE=1", b"*", b"\0", b"\xff"]
+)  # fmt: skip
+STREAM = st.lists(WORDS | st.just(b"\r\n") | st.binary(max_size=20), max_size=40)
+ATOM = st.from_regex(rb"[a-z0-9!#$%]{1,10}(\.[a-z]{1,5}){0,2}", fullmatch=True)
+DOMAIN = st.from_regex(rb"[a-z0-9]{1,10}(\.[a-z0-9]{1,10}){0,3}", fullmatch=True)
+ADDRESS = st.builds(lambda local, domain: local + b"@" + domain, ATOM, DOMAIN)
+MAIL_PARAMS = st.builds(
+    MailParams,
+    size=st.none() | st.integers(0, 10**19),
+    body=st.sampled_from(["", "7BIT", "8BITMIME"]),
+    smtputf8=st.booleans(),
+    ret=st.sampled_from(["", "FULL", "HDRS"]),
+    envid=st.binary(max_size=30),
+    auth=st.sampled_from([b"", b"<>"]) | ADDRESS,
+)
+NOTIFY = st.sampled_from([(), ("NEVER",), ("SUCCESS",), ("FAILURE", "DELAY")])
+RCPT_PARAMS = st.builds(RcptParams, notify=NOTIFY) | st.builds(
+    RcptParams,
+    notify=NOTIFY,
+    orcpt_type=st.just("rfc822"),
+    orcpt=st.binary(min_size=1, max_size=100),
+)
+COMMANDS: st.SearchStrategy[Command] = st.one_of(
+    st.builds(Mail, ADDRESS | st.just(b""), MAIL_PARAMS),
+    st.builds(Rcpt, ADDRESS, RCPT_PARAMS),
+    st.builds(Hello, st.sampled_from([Verb.HELO, Verb.EHLO, Verb.LHLO]), DOMAIN),
+    st.builds(Auth, st.just("PLAIN"), st.sampled_from([None, b"", b"AGEAYg=="])),
+    st.just(DATA),
+    st.builds(Simple, st.just(Verb.VRFY), ATOM),
+)
+MESSAGE = st.lists(st.sampled_from([b".", b"a", b": ", b" ", b"\r\n"]), max_size=40).map(b"".join)
+
+
+@given(STREAM, st.booleans(), st.integers(1, 50))
+@settings(max_examples=300, deadline=None)
+def test_server_survives_anything(parts: list[bytes], lmtp: bool, size: int) -> None:
+    server, text = FakeServer(lmtp, ServerLimits(command_line=60, errors=8)), b"".join(parts)
+    try:
+        for at in range(0, len(text), size):
+            server.feed(text[at : at + size])
+    except RemoteProtocolError:
+        assert b"STARTTLS" in text.upper()
+    assert server.core.buffered <= 60 + size
+
+
+@given(STREAM, st.integers(1, 50))
+@settings(max_examples=200, deadline=None)
+def test_splits_change_nothing(parts: list[bytes], size: int) -> None:
+    text = b"".join(parts).upper().replace(b"STARTTLS", b"NOOP")
+    whole, split = FakeServer(), FakeServer()
+    whole.feed(text)
+    for at in range(0, len(text), size):
+        split.feed(text[at : at + size])
+    assert (whole.output, whole.mails) == (split.output, split.mails)
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"250 x", b"250-x", b"354 ", b"421 ", b"220", b"\r\n", b"\n"])
+        | st.binary(max_size=8)
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_client_survives_anything(parts: list[bytes]) -> None:
+    client = ClientConnection()
+    client.hello(b"me")
+    client.enqueue(Mail(b""), Rcpt(b"a@b.example"), DATA)
+    try:
+        for part in (b"220 x\r\n250-x\r\n250 PIPELINING\r\n", *parts):
+            client.receive(part)
+            while not isinstance(client.next_event(), ClientWait):
+                client.data_to_send()
+    except RemoteProtocolError as problem:
+        assert str(problem)
+
+
+@given(COMMANDS)
+@settings(deadline=None)
+def test_commands_read_back(command: Command) -> None:
+    line = format_command(command)
+    assert line.endswith(b"\r\n")
+    assert parse_command(line[:-2], OFFER.offered) == command
+
+
+@given(
+    st.integers(200, 599),
+    st.booleans(),
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=20),
+        min_size=1,
+        max_size=5,
+    ),
+)
+@settings(deadline=None)
+def test_replies_read_back(code: int, enhanced: bool, lines: list[str]) -> None:
+    status = f"{code // 100}.1.0" if enhanced and code // 100 != 3 else ""
+    reply, parser = Reply(code, status, tuple("x" + line for line in lines)), ReplyParser()
+    *head, last = reply.encode().removesuffix(b"\r\n").split(b"\r\n")
+    assert [parser.feed(line) for line in head] == [None] * len(head)
+    assert parser.feed(last) == reply
+
+
+@given(st.binary(max_size=100))
+@settings(deadline=None)
+def test_xtext(text: bytes) -> None:
+    assert decode_xtext(encode_xtext(text)) == text
+
+
+@given(MESSAGE, st.integers(1, 9), st.integers(1, 9))
+@settings(deadline=None)
+def test_dots_on_and_off(message: bytes, out_size: int, in_size: int) -> None:
+    sender, receiver, found = DataSender(), DataReceiver(1000), b""
+    wire = b"".join(
+        sender.send(message[n : n + out_size]) for n in range(0, len(message), out_size)
+    )
+    wire += sender.finish()
+    for at in range(0, len(wire), in_size):
+        content, rest = receiver.feed(wire[at : at + in_size])
+        found += content
+        assert (rest is None) == (at + in_size < len(wire))
+    assert found == message + (b"" if message.endswith(b"\r\n") or not message else b"\r\n")
+
+
+@given(MESSAGE, st.integers(1, 9))
+@settings(deadline=None)
+def test_header_cut_loses_nothing(message: bytes, size: int) -> None:
+    message += b"\r\n"
+    whole, cut = HeaderCut(), HeaderCut()
+    body = whole.feed(message) + whole.finish()
+    again = b"".join(cut.feed(message[n : n + size]) for n in range(0, len(message), size))
+    again += cut.finish()
+    assert (whole.header, body) == (cut.header, again)
+    assert message in (whole.header + body, whole.header + b"\r\n" + body)
