@@ -68,19 +68,22 @@ class Caller:
         self, name: str, request: wire.Request, parts: Sequence[bytes] = (), *, until_ns: int
     ) -> Answer:
         """Return the answer of the process of this name; raise like call, and NoPeerError when busy."""
-        service = name.partition(".")[0]
-        slot = next((s for s in self._directory.ready(service) if s.name == name), None)
-        if slot is None:
-            raise NoPeerError(f"{name} is not there")
-        answer = await self._try(slot, wire.ENCODER.encode(request), parts, until_ns, None)
-        if answer is None:
-            raise NoPeerError(f"{name} takes no call")
-        return answer
+        header = wire.ENCODER.encode(request)
+        give_up_ns = min(until_ns, time.monotonic_ns() + int(HANDOFF_WAIT_S * 1e9))
+        while True:
+            slot = self._find(name)
+            if slot is None:
+                raise NoPeerError(f"{name} is not there")
+            answer = await self._try(slot, header, parts, until_ns, None)
+            if answer is not None:
+                return answer
+            if time.monotonic_ns() >= give_up_ns:
+                raise NoPeerError(f"{name} takes no call")
+            await asyncio.sleep(RETRY_S)
 
     def tell_process(self, name: str, request: wire.Request) -> bool:
         """Send a request without reply to the process of this name; return whether it could be sent."""
-        service = name.partition(".")[0]
-        slot = next((s for s in self._directory.ready(service) if s.name == name), None)
+        slot = self._find(name)
         return slot is not None and self._channel(slot).tell(wire.ENCODER.encode(request))
 
     async def connect(self, service: str) -> None:
@@ -94,6 +97,10 @@ class Caller:
         for channel in self._channels.values():
             channel.close()
         self._channels.clear()
+
+    def _find(self, name: str) -> wire.Slot | None:
+        service = name.partition(".")[0]
+        return next((s for s in self._directory.ready(service) if s.name == name), None)
 
     def _order(self, service: str, key: str) -> list[wire.Slot]:
         slots = self._directory.ready(service)

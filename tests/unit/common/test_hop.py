@@ -11,6 +11,7 @@ import pytest
 import zmq
 
 from columba.common.hop.admission import WINDOW_NS, Admission
+from columba.common.hop.answered import Answerer
 from columba.common.hop.chain import GRACE_NS, STEP_NS, Chain, Delays, Next
 from columba.common.hop.keeper import OVERDUE_NS, Keeper
 from columba.common.hop.mail import Mail, StepResult, Why, changed, joined, missing, same_for_all
@@ -363,3 +364,21 @@ def test_splits_cover_their_parent() -> None:
     recipients = mail("1 2 3").handoff.recipients
     outcomes = [wire.Outcome(number=n, kind="delivered") for n in ("1", "3.1.2")]
     assert [r.number for r in missing(recipients, outcomes)] == ["2"]
+
+
+async def test_answered_ids_reach_their_keeper_in_one_batch(world: World) -> None:
+    heard: list[wire.Request] = []
+
+    async def handler(call: Incoming) -> Answer:
+        heard.append(call.request)
+        return wire.Done(), []
+
+    world.serve("dkim", handler)
+    world.tell(dkim="ready")
+    answerer = Answerer(world.caller, world.directory)
+    for n in range(3):
+        outcome = wire.Outcome(number="1", kind="delivered", keeper="dkim.0.1")
+        answerer.told(f"{ID}{n}", (outcome, outcome))
+    await asyncio.sleep(0.3)
+    assert heard == [wire.Answered(ids=(f"{ID}0", f"{ID}1", f"{ID}2"))]
+    answerer.close()
