@@ -18,6 +18,7 @@ run: $(VENV)/ok
 
 packages:
 	@sh .ci/debian
+	@sh .ci/users
 
 test: packages $(VENV)/ok
 	$(BIN)/python -m pytest $(ARGS)

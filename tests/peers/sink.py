@@ -68,7 +68,10 @@ class Sink:
 
     def count(self) -> int:
         """Return how many mails the sink has answered with 250 after the final dot."""
-        counts = re.findall(r"mesg=(\d+)", self.program.output())
+        with self.program.log.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 200))
+            counts = re.findall(rb"mesg=(\d+)\r", file.read())
         return int(counts[-1]) if counts else 0
 
     def mails(self) -> list[Received]:

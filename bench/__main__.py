@@ -1,0 +1,132 @@
+"""Run the comparisons, one after the other, and print and keep what they show."""
+
+import argparse
+import contextlib
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from bench import report
+from bench.load import Series, median_ms, messages_per_second
+from tests.fakes.stack import Options, Stack
+from tests.peers.all import Peers, open_folder
+from tests.peers.process import PATH, run, wait_until
+from tests.peers.sink import Sink, smtp_source
+
+WARM_UP = 200
+NEEDED = ("postfix", "opendkim", "smtp-source", "smtp-sink", "openssl")
+SIGNATURE = re.compile(rb"(?m)^DKIM-Signature:(?:.*\n[ \t])*.*[\s;]b=([\w+/=\s]+)", re.IGNORECASE)
+RSA_2048 = 342  # base64 digits of a signature, padding not counted
+Measure = Callable[[], float]
+
+
+def take_turns(sides: list[tuple[Series, Measure]], rounds: int) -> None:
+    """Measure A B A B …, so that a change of the machine's speed hits both."""
+    for _ in range(rounds):
+        for series, measure in sides:
+            series.values.append(measure())
+    for series, _ in sides:
+        print(f"  {series}", flush=True)
+
+
+def start_columba(peers: Peers, sink: Sink, name: str, sign_domain: str = "") -> Stack:
+    """Start Columba that relays everything to the sink."""
+    options = Options(relay=f"127.0.0.1:{sink.port}", sign_domain=sign_domain)
+    return peers.keep(Stack(peers.folder / name, options))
+
+
+def throughput(
+    ports: dict[str, int], sink: Sink, messages: int, rounds: int
+) -> tuple[Series, Series]:
+    """Measure two servers in turn after a warm-up; return their messages/s."""
+    sides: list[tuple[Series, Measure]] = []
+    for name, port in ports.items():
+        messages_per_second(port, sink, min(messages, WARM_UP))
+        sides.append((Series(name), partial(messages_per_second, port, sink, messages)))
+    take_turns(sides, rounds)
+    return sides[0][0], sides[1][0]
+
+
+def chain(peers: Peers, messages: int, rounds: int) -> report.Row:
+    """Compare the chain without a signature with bare Postfix."""
+    sink = peers.sink(dump=False)
+    columba = start_columba(peers, sink, "plain")
+    postfix = peers.postfix(relay=f"127.0.0.1:{sink.port}")
+    ports = {"columba": columba.ports["smtp"], "postfix": postfix.port}
+    ours, peer = throughput(ports, sink, messages, rounds)
+    return report.faster("chain, unsigned", ours.median, peer.median, "Postfix", 2.0)
+
+
+def signed_chain(peers: Peers, messages: int, rounds: int) -> report.Row:
+    """Compare the chain with an RSA-2048 signature with Postfix and OpenDKIM."""
+    judge = peers.sink()
+    columba = start_columba(peers, judge, "signed", sign_domain="sender.test")
+    key = peers.folder / "opendkim.pem"
+    run(["openssl", "genrsa", "-out", str(key), "2048"])
+    milter = peers.signing_milter("sender.test", "s1", key)
+    postfix = peers.postfix(relay=f"127.0.0.1:{judge.port}", settings=milter.postfix_settings)
+    ports = {"columba": columba.ports["smtp"], "postfix+opendkim": postfix.port}
+    require_signatures(judge, list(ports.values()))
+    judge.stop()
+    sink = peers.sink(dump=False, port=judge.port)
+    ours, peer = throughput(ports, sink, messages, rounds)
+    return report.faster("chain, RSA-2048", ours.median, peer.median, "Postfix + OpenDKIM", 4.0)
+
+
+def require_signatures(judge: Sink, ports: list[int]) -> None:
+    """Send a mail through each and see that it arrives with an RSA-2048 signature."""
+    for port in ports:
+        smtp_source(port)
+    wait_until(lambda: judge.count() == len(ports), "a mail from each server")
+    for mail in judge.mails():
+        found = SIGNATURE.search(mail.message)
+        digits = len(b"".join(found.group(1).rstrip(b"=\n\r ").split())) if found else 0
+        if digits != RSA_2048:
+            raise RuntimeError(f"no RSA-2048 signature: {mail.headers.decode(errors='replace')}")
+
+
+def one_client(peers: Peers, messages: int, rounds: int) -> report.Row:
+    """Compare the time of one mail through the chain with that of the sink alone."""
+    sink = peers.sink(dump=False)
+    columba = start_columba(peers, sink, "single")
+    count = max(20, messages // 10)
+    sides: list[tuple[Series, Measure]] = []
+    for name, port in (("columba", columba.ports["smtp"]), ("sink", sink.port)):
+        median_ms(port, 20)
+        sides.append((Series(name), partial(median_ms, port, count)))
+    take_turns(sides, rounds)
+    ours, peer = sides[0][0].median, sides[1][0].median
+    return report.added("one client, time added", ours, peer, "smtp-sink alone", 3.0)
+
+
+COMPARISONS = {"signed": signed_chain, "unsigned": chain, "single": one_client}
+
+
+def main() -> int:
+    """Parse arguments, compare, write the file; 1 if a goal was missed."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--messages", type=int, default=4000, help="mails in one measurement")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each side")
+    parser.add_argument("--only", choices=sorted(COMPARISONS), action="append", default=[])
+    parser.add_argument("--out", type=Path, default=report.RESULTS, help="file of the results")
+    wanted = parser.parse_args()
+    missing = [name for name in NEEDED if shutil.which(name, path=PATH) is None]
+    if missing:
+        print(f"not installed: {', '.join(missing)}", file=sys.stderr)
+        return 69
+    rows = []
+    for name in wanted.only or COMPARISONS:
+        print(f"{name}:", flush=True)
+        with open_folder() as folder, contextlib.ExitStack() as stack:
+            row = COMPARISONS[name](Peers(folder, stack), wanted.messages, wanted.rounds)
+        print(f"  {row}", flush=True)
+        rows.append(row)
+        report.write(rows, wanted.out)
+    return 0 if all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

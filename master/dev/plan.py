@@ -1,0 +1,127 @@
+"""What a development server looks like: where its files are, and its columba.conf.
+
+It touches no file: a Plan goes in, text comes out. prepare.py writes it down.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+DOMAIN: Final = "columba.test"
+USER: Final = f"ann@{DOMAIN}"
+PASSWORD: Final = "correct horse"
+OUTSIDER: Final = "friend@elsewhere.test"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One server. Ports of 0 are not listened on; relay "host:port" takes all mail that leaves.
+
+    With own_users the services run as users of their own, else all run as the one who starts them.
+    `more` is configuration appended as it is (the last value wins).
+    """
+
+    root: Path
+    smtp_port: int = 2525
+    submission_port: int = 2587
+    submissions_port: int = 2465
+    relay: str = ""
+    sign_domain: str = DOMAIN
+    own_users: bool = False
+    more: str = ""
+
+    @property
+    def config(self) -> Path:
+        """Return the path of columba.conf."""
+        return self.root / "columba.conf"
+
+    @property
+    def run(self) -> Path:
+        """Return the run directory."""
+        return self.root / "run"
+
+    @property
+    def state(self) -> Path:
+        """Return the state directory."""
+        return self.root / "state"
+
+    @property
+    def mail(self) -> Path:
+        """Return the folder of the Maildirs."""
+        return self.root / "mail"
+
+    @property
+    def log(self) -> Path:
+        """Return the log file."""
+        return self.root / "columba.log"
+
+    @property
+    def passwords(self) -> Path:
+        """Return the passwd-file."""
+        return self.root / "users"
+
+    @property
+    def certificate(self) -> Path:
+        """Return the TLS certificate."""
+        return self.root / "tls" / "cert.pem"
+
+    @property
+    def tls_key(self) -> Path:
+        """Return the TLS key."""
+        return self.root / "tls" / "key.pem"
+
+    @property
+    def dkim_key(self) -> Path:
+        """Return the DKIM key."""
+        return self.root / "dkim" / "dev.pem"
+
+    @property
+    def scripts(self) -> Path:
+        """Return the folder of the scripts that replace the default ones."""
+        return self.root / "sieve"
+
+    def text(self) -> str:
+        """Return columba.conf."""
+        users = "" if self.own_users else _ONE_USER
+        sign = self._signing() if self.sign_domain else ""
+        return _BASE.format(plan=self, domain=DOMAIN) + users + sign + self.more
+
+    def _signing(self) -> str:
+        """Return the section that names the signing key."""
+        return f"dkim {self.sign_domain} {{\n  selector = dev\n  key_file = {self.dkim_key}\n}}\n"
+
+
+_ONE_USER: Final = """
+# All services run as the user who starts columba.
+default_internal_user =
+default_internal_group =
+default_login_user =
+service auth {
+  user =
+}
+service dkim {
+  user =
+}
+"""
+_BASE: Final = """# Written anew at each start of the development server: edits are lost.
+columba_config_version = 1.0
+hostname = mail.{domain}
+base_dir = {plan.run}
+state_dir = {plan.state}
+log_path = {plan.log}
+listen = 127.0.0.1
+ssl_cert_file = {plan.certificate}
+ssl_key_file = {plan.tls_key}
+service smtpd {{
+  inet_listener smtp {{
+    port = {plan.smtp_port}
+  }}
+  inet_listener submission {{
+    port = {plan.submission_port}
+  }}
+  inet_listener submissions {{
+    port = {plan.submissions_port}
+    ssl = yes
+  }}
+}}
+"""

@@ -1,0 +1,181 @@
+"""A whole Columba for a test: the real master with all services, on loopback, in a folder of its own.
+
+Ports are chosen by the kernel. Services run as users of their own where the system has them and they can read
+the code (`own_users`), else all as one. `peers.keep(Stack(peers.folder / "columba", Options(...)))` starts one
+and ends it with the test.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from columba.master.dev import readers
+from columba.master.dev.plan import PASSWORD, USER, Plan
+from columba.master.dev.prepare import prepare
+from tests.peers.process import Program, answers, free_port, run, wait_until
+
+ID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What differs from the development server.
+
+    relay "host:port" takes all mail that is not local. scripts: stage to Sieve text, instead of the default
+    policy's. more: configuration appended as it is. environment: for the master and its children.
+    """
+
+    relay: str = ""
+    sign_domain: str = ""
+    more: str = ""
+    scripts: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    own_users: bool | None = None  # None: where it can be done
+    name_server: int = 0  # port on 127.0.0.1
+
+
+class Stack:
+    """A running Columba."""
+
+    user = USER
+    password = PASSWORD
+
+    def __init__(self, folder: Path, options: Options | None = None) -> None:
+        """Write the configuration, start, and wait until every chain service is ready."""
+        self.options = options or Options()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.ports = {name: free_port() for name in ("smtp", "submission", "submissions")}
+        own = self.options.own_users
+        self.plan = Plan(
+            root=folder,
+            smtp_port=self.ports["smtp"],
+            submission_port=self.ports["submission"],
+            submissions_port=self.ports["submissions"],
+            relay=self.options.relay,
+            sign_domain=self.options.sign_domain,
+            own_users=can_have_own_users() if own is None else own,
+            more=self.options.more,
+        )
+        self.run_dir, self.log_path = self.plan.run, self.plan.log
+        prepare(self.plan)
+        for stage, text in self.options.scripts.items():
+            (self.plan.scripts / f"{stage}.sieve").write_text(text)
+        self.start()
+
+    def start(self) -> None:
+        """Start the master (again, after kill_master or stop)."""
+        argv = [sys.executable, "-m", "columba.master.main", "-F", "-c", str(self.plan.config)]
+        self.program = Program(argv, self.folder, "master", env=self.options.environment)
+        try:
+            self.program.wait_ready(self.is_ready, 30)
+        except BaseException:
+            self.program.stop()
+            raise
+
+    def is_ready(self) -> bool:
+        """Tell whether clients are greeted."""
+        return all(answers(("127.0.0.1", port)) for port in self.ports.values())
+
+    def columbadm(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run columbadm on this server; with check, a failure raises RuntimeError with its words."""
+        argv = [sys.executable, "-m", "columba.master.cli", "-c", str(self.plan.config)]
+        done = run([*argv, *arguments])
+        if check and done.returncode:
+            raise RuntimeError(f"columbadm {' '.join(arguments)}: {done.stdout}")
+        return done
+
+    def rows(self, *arguments: str) -> list[dict[str, object]]:
+        """Run columbadm with the formatter json and return its rows."""
+        rows = json.loads(self.columbadm("-f", "json", *arguments).stdout)
+        assert isinstance(rows, list)
+        return rows
+
+    def maildir(self, address: str = USER) -> Path:
+        """Return the Maildir of a user of the local domain."""
+        local, _, domain = address.partition("@")
+        return self.plan.mail / domain / local
+
+    def mails(self, address: str = USER) -> list[bytes]:
+        """Return the new mails of a local user."""
+        return [path.read_bytes() for path in sorted((self.maildir(address) / "new").glob("*"))]
+
+    def queue(self) -> list[dict[str, object]]:
+        """Return what is in the queue."""
+        return self.rows("queue", "list")
+
+    def wait_queue(self, count: int, timeout_s: float = 20.0) -> None:
+        """Wait until the queue holds so many messages."""
+        wait_until(lambda: len(self.queue()) == count, f"{count} mails in the queue", timeout_s)
+
+    def log(self) -> str:
+        """Return the log and what the master printed."""
+        logged = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+        return logged + self.program.output()
+
+    def log_lines(self, message_id: str = "") -> list[str]:
+        """Return the log's lines, or those of one message."""
+        return [line for line in self.log().splitlines() if message_id in line]
+
+    def pids(self, service: str) -> list[int]:
+        """Return the processes of a service."""
+        rows = self.rows("process", "status")
+        return [int(str(row["pid"])) for row in rows if row["service"] == service]
+
+    def kill(self, service: str, number: signal.Signals = signal.SIGKILL) -> list[int]:
+        """Send a signal to every process of a service; return which."""
+        pids = self.pids(service)
+        for pid in pids:
+            os.kill(pid, number)
+        return pids
+
+    def kill_master(self) -> None:
+        """Kill the master with SIGKILL and wait until it and its children are gone."""
+        everyone = [int(str(row["pid"])) for row in self.rows("process", "status")]
+        self.program.signal(signal.SIGKILL)
+        self.program.wait()
+        wait_until(lambda: not any(map(is_alive, everyone)), "the children's end", 90)
+
+    def stop(self) -> None:
+        """Stop the server with TERM; what does not end is killed."""
+        self.program.stop()
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; a zombie does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def can_have_own_users() -> bool:
+    """Tell whether the services can run as users of their own here."""
+    return not readers.obstacle(readers.interpreter())
+
+
+def id_of(reply: str) -> str:
+    """Return the message id in an SMTP reply; raises AssertionError if there is none."""
+    found = ID.search(reply)
+    assert found, f"no id in {reply!r}"
+    return found.group()
+
+
+def wait_log(stack: Stack, text: str, timeout_s: float = 20.0) -> str:
+    """Wait for a line that holds the text and return it."""
+    end = time.monotonic() + timeout_s
+    while True:
+        lines = [line for line in stack.log_lines() if text in line]
+        if lines:
+            return lines[0]
+        if time.monotonic() > end:
+            raise TimeoutError(f"{text!r} is not in the log:\n{stack.log()[-4000:]}")
+        time.sleep(0.05)
