@@ -1,0 +1,1 @@
+"""Authentication exchanges, without I/O."""
