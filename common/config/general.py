@@ -46,6 +46,30 @@ class General:
 
 
 @dataclass(frozen=True)
+class Handing:
+    """How a step of the chain hands mail to the next one."""
+
+    handoff_limit: int = setting(
+        Kind.UINT,
+        "2000",
+        "How many mails one process may have on their way to the next step; more go to the queue.",
+    )
+    sync_latency_limit: float = setting(
+        Kind.TIME,
+        "500 msecs",
+        "When mails wait longer than this for our own processes, handoff_limit is cut for a while.",
+    )
+    takeover_delay: float = setting(
+        Kind.TIME, "60 secs", "When the queue first tries a mail taken over from a dead process."
+    )
+    in_doubt_delay: float = setting(
+        Kind.TIME,
+        "10 mins",
+        "When the queue first tries a mail that the next server may have, but did not confirm.",
+    )
+
+
+@dataclass(frozen=True)
 class TlsName:
     """`local_name NAME { … }`: another certificate for a name the client asks for (SNI)."""
 
