@@ -1,0 +1,1 @@
+"""anvil: publishes the directory of workers."""
