@@ -31,6 +31,7 @@ from columba.common.log.event import Event, Level, stderr_sink
 from columba.common.off_loop import OffLoop
 
 S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
 DRAIN_RESERVE_S: Final = 1.0
 
 
@@ -78,10 +79,10 @@ def read_birth(environment: dict[str, str]) -> Birth:
     )
 
 
-class Context(Generic[S]):
+class Context(Generic[S_co]):
     """What a service works with. `is_draining` becomes true once and stays so."""
 
-    def __init__(self, birth: Birth, settings: S) -> None:
+    def __init__(self, birth: Birth, settings: S_co) -> None:
         floor = Level.DEBUG if birth.is_debug else Level.INFO
         self.birth, self.settings = birth, settings
         self.event = Event(stderr_sink, floor=floor)

@@ -137,3 +137,50 @@ class QueueStore:
         "Store of the queue: file:PATH or s3://BUCKET/PREFIX?….",
         secret=True,
     )
+
+
+@dataclass(frozen=True)
+class Scripts:
+    """The scripts of the stages. An empty path: the stage has no script and costs nothing."""
+
+    sieve_connect: str = setting(Kind.PATH, "", "Script run when a client connects.")
+    sieve_helo: str = setting(Kind.PATH, "", "Script run before EHLO or HELO is answered.")
+    sieve_auth: str = setting(Kind.PATH, "", "Script run when a client has authenticated.")
+    sieve_mail: str = setting(Kind.PATH, "", "Script run before MAIL is answered.")
+    sieve_rcpt: str = setting(
+        Kind.PATH, "/etc/columba/sieve/rcpt.sieve", "Script run before each RCPT is answered."
+    )
+    sieve_data: str = setting(
+        Kind.PATH, "/etc/columba/sieve/data.sieve", "Script run on the whole message."
+    )
+    sieve_route: str = setting(
+        Kind.PATH,
+        "/etc/columba/sieve/route.sieve",
+        "Script that decides where each recipient goes.",
+    )
+
+
+@dataclass(frozen=True)
+class Handover:
+    """How steps of the chain hand over and take over."""
+
+    handoff_limit: int = setting(
+        Kind.UINT,
+        "2000",
+        "Calls to the next service that one process has in flight; past it mail goes to the queue.",
+    )
+    sync_latency_limit: float = setting(
+        Kind.TIME,
+        "500 ms",
+        "When nine of ten mails wait for our own processes longer than this, fewer are let in.",
+    )
+    takeover_delay: float = setting(
+        Kind.TIME,
+        "60 s",
+        "How long a mail rests in the queue that was taken over from a dead process.",
+    )
+    in_doubt_delay: float = setting(
+        Kind.TIME,
+        "10 mins",
+        "How long a mail rests in the queue whose next hop, or process, was silent at the end.",
+    )

@@ -4,7 +4,7 @@ import sys
 
 from columba.common import service
 from columba.master.anvil.service import Anvil
-from columba.master.anvil.settings import AnvilSettings
+from columba.master.anvil.settings import Settings
 
 if __name__ == "__main__":
-    sys.exit(service.run(Anvil, AnvilSettings))
+    sys.exit(service.run(Anvil, Settings))

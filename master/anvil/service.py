@@ -16,7 +16,7 @@ from columba.common.errors import ConfigError, RefusedError
 from columba.common.ipc import master, wire
 from columba.common.ipc.pump import Frames, Pump, make_socket
 from columba.common.service import Context
-from columba.master.anvil.settings import AnvilSettings
+from columba.master.anvil.settings import Settings
 from columba.master.anvil.tables import Tables
 
 READ_MAX: Final = 1 << 16
@@ -25,7 +25,7 @@ READ_MAX: Final = 1 << 16
 class Anvil:
     """The service."""
 
-    def __init__(self, context: Context[AnvilSettings]) -> None:
+    def __init__(self, context: Context[Settings]) -> None:
         self._context = context
         self._tables = Tables()
         self._pump: Pump | None = None

@@ -5,11 +5,12 @@ Pure.
 
 from dataclasses import dataclass
 
+from columba.common.config.general import General
 from columba.common.config.schema import Kind, setting
 
 
-@dataclass(frozen=True, slots=True)
-class AnvilSettings:
+@dataclass(frozen=True)
+class Settings(General):
     """What anvil needs to know."""
 
     directory_interval: float = setting(
