@@ -1,0 +1,70 @@
+"""The actions of RFC 5228 §4 that need no extension: keep, discard, redirect.
+
+Pure.
+"""
+
+from typing import Final
+
+from columba.sieve.lang.binding import Bound
+from columba.sieve.lang.compiler import Compiler
+from columba.sieve.lang.errors import Position
+from columba.sieve.lang.stage import DISPOSITION
+from columba.sieve.lang.words import Kind, Positional, Word
+from columba.sieve.run.actions import Action, Discard, Keep, Redirect
+from columba.sieve.run.code import GO, Code, plain
+from columba.sieve.run.envelope import parse_path
+from columba.sieve.run.failure import ScriptFailure
+from columba.sieve.run.state import Run
+
+
+def add_action(run: Run, action: Action, place: Position) -> int:
+    """Add an action to the result with the message as it is now; go on."""
+    run.result.add(action, run.message, place)
+    return GO
+
+
+def build_keep(compiler: Compiler, bound: Bound) -> Code | None:
+    """RFC 5228 §4.3."""
+    place = compiler.place(bound.at)
+    return plain(lambda run: add_action(run, Keep(), place))
+
+
+def build_discard(compiler: Compiler, bound: Bound) -> Code | None:
+    """RFC 5228 §4.4."""
+    place = compiler.place(bound.at)
+    return plain(lambda run: add_action(run, Discard(), place))
+
+
+def build_redirect(compiler: Compiler, bound: Bound) -> Code | None:
+    """RFC 5228 §4.2; RFC 3894 adds :copy."""
+    node, place = bound.string(0), compiler.place(bound.at)
+    target, is_copy = compiler.text(node), bound.has("copy")
+    if target.constant is not None and target_address(target.constant) is None:
+        compiler.error(node.at, f"redirect address '{target.constant[:100]}' is invalid")
+        return None
+
+    def run_redirect(run: Run) -> int:
+        text = target.get(run)
+        address = target_address(text)
+        if address is None:
+            raise ScriptFailure(f"redirect address '{text[:100]}' is invalid", place)
+        return add_action(run, Redirect(address, is_copy), place)
+
+    return plain(run_redirect)
+
+
+def target_address(text: str) -> str | None:
+    """Return an address with a domain in its plainest form, or None if this is none."""
+    path = parse_path(text)
+    if path is None or not path.domain or "<" in text:
+        return None
+    return str(path)
+
+
+WORDS: Final = (
+    Word("keep", False, build_keep, stages=DISPOSITION),
+    Word("discard", False, build_discard, stages=DISPOSITION),
+    Word(
+        "redirect", False, build_redirect, (Positional(Kind.STRING, "address"),), stages=DISPOSITION
+    ),
+)

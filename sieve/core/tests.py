@@ -1,0 +1,149 @@
+"""Tests of RFC 5228 §5 that look at the message: address, exists, header, size.
+
+Pure.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from columba.sieve.core.matching import (
+    ADDRESS_TAGS,
+    ALL_PART,
+    MATCH_TAGS,
+    Values,
+    chosen_address_part,
+    value_test,
+)
+from columba.sieve.lang.binding import Bound
+from columba.sieve.lang.compiler import Compiler
+from columba.sieve.lang.stage import MESSAGE
+from columba.sieve.lang.tree import String
+from columba.sieve.lang.words import AddressPart, Kind, Positional, Tag, Word
+from columba.sieve.run.code import Code, plain
+from columba.sieve.run.state import Run
+from columba.sieve.run.values import Text
+
+# RFC 5322 §2.2: printable ASCII but the colon.
+FIELD_NAME: Final = re.compile(r"[!-9;-~]+")
+# RFC 5228 §5.1 lets an implementation restrict the test to fields that hold addresses.
+_RESENT: Final = ("from", "to", "cc", "bcc", "sender", "reply-to")
+ADDRESS_FIELDS: Final = frozenset(
+    {*_RESENT, *(f"resent-{name}" for name in _RESENT)}
+    | {"for-approval", "for-handling", "for-comment", "apparently-to", "errors-to"}
+    | {"delivered-to", "return-receipt-to", "return-receipt-requested", "read-receipt-to"}
+    | {"registered-mail-reply-requested-by", "mail-followup-to", "mail-reply-to"}
+    | {"abuse-reports-to", "x-admin", "x-confirm-reading-to", "x-complaints-to"}
+    | {"x-report-abuse-to", "x-beenthere", "x-original-from", "x-original-to"}
+)
+
+
+def build_header(compiler: Compiler, bound: Bound) -> Code | None:
+    """RFC 5228 §5.7."""
+    names = field_names(compiler, bound.strings(0))
+    code = value_test(compiler, bound, header_values(names or ()), bound.strings(1))
+    return code if names is not None else None
+
+
+def build_address(compiler: Compiler, bound: Bound) -> Code | None:
+    """RFC 5228 §5.1. What can't be read as an address has no value."""
+    names = field_names(compiler, bound.strings(0))
+    if names is None:
+        return None
+    for node, name in zip(bound.strings(0), names, strict=True):
+        if name.constant is not None and name.constant not in ADDRESS_FIELDS:
+            compiler.error(node.at, f"header '{node.value}' is not allowed in the address test")
+            return None
+    values = address_values(names, chosen_address_part(bound))
+    return value_test(compiler, bound, values, bound.strings(1))
+
+
+def build_exists(compiler: Compiler, bound: Bound) -> Code | None:
+    """RFC 5228 §5.5: true if every one of the fields is there."""
+    names = field_names(compiler, bound.strings(0))
+    if names is None:
+        return None
+    constants = [name.constant for name in names if name.constant is not None]
+    if len(constants) == len(names):
+        return plain(lambda run: all(run.message.has(name) for name in constants))
+    return plain(lambda run: all(run.message.has(name.get(run).lower()) for name in names))
+
+
+def build_size(compiler: Compiler, bound: Bound) -> Code | None:
+    """RFC 5228 §5.9: neither is true for exactly that size."""
+    limit = bound.number(0).value
+    if bound.in_group("limit") is None:
+        compiler.error(bound.at, "the size test requires the :over or :under tag")
+        return None
+    if bound.has("over"):
+        return plain(lambda run: run.message.size > limit)
+    return plain(lambda run: run.message.size < limit)
+
+
+def field_names(compiler: Compiler, nodes: tuple[String, ...]) -> tuple[Text, ...] | None:
+    """Return names of fields in lower case; None after an error."""
+    texts = []
+    for node in nodes:
+        text = compiler.text(node)
+        name = text.constant
+        if name is not None and not FIELD_NAME.fullmatch(name):
+            compiler.error(node.at, f"'{name[:60]}' is not a valid header field name")
+            return None
+        texts.append(_lower(text))
+    return tuple(texts)
+
+
+def _lower(text: Text) -> Text:
+    if text.constant is not None:
+        name = text.constant.lower()
+        return Text(lambda run: name, name)
+    return Text(lambda run: text.get(run).lower())
+
+
+def header_values(names: Sequence[Text]) -> Values:
+    """Return what gives the decoded values of fields."""
+    if len(names) == 1 and (only := names[0].constant) is not None:
+        return lambda run: run.message.texts(only)
+    return lambda run: [v for name in names for v in run.message.texts(name.get(run))]
+
+
+def address_values(names: Sequence[Text], part: AddressPart) -> Values:
+    """Return what gives parts of the addresses in fields."""
+    take = taker(part)
+
+    def values(run: Run) -> Sequence[str]:
+        found: list[str] = []
+        for name in names:
+            for box in run.message.addresses(name.get(run)):
+                value = take(box.local, box.domain)
+                if value is not None:
+                    found.append(value)
+        return found
+
+    return values
+
+
+def taker(part: AddressPart) -> Callable[[str, str], str | None]:
+    """Return the function of an address part."""
+    return part.take
+
+
+_NAMES: Final = Positional(Kind.STRINGS, "header names")
+_LIST: Final = Positional(Kind.STRINGS, "header list")
+_KEYS: Final = Positional(Kind.STRINGS, "key list")
+
+WORDS: Final = (
+    Word("header", True, build_header, (_NAMES, _KEYS), MATCH_TAGS, stages=MESSAGE),
+    Word("address", True, build_address, (_LIST, _KEYS), MATCH_TAGS + ADDRESS_TAGS, stages=MESSAGE),
+    Word("exists", True, build_exists, (_NAMES,), stages=MESSAGE),
+    Word(
+        "size",
+        True,
+        build_size,
+        (Positional(Kind.NUMBER, "limit"),),
+        (Tag("over", "limit"), Tag("under", "limit")),
+        stages=MESSAGE,
+    ),
+)
+
+__all__ = ["ALL_PART", "WORDS", "build_header"]

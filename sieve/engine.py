@@ -1,0 +1,76 @@
+"""The Sieve engine's front: compile a script for a stage, then run it.
+
+Pure. `docs/sieve/engine.md` shows how to drive it. Whatever octets a script holds, compiling gives a
+Script or CompileErrors; it raises nothing.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from columba.sieve.ext.registry import language as standard_language
+from columba.sieve.lang.compiler import Compiler
+from columba.sieve.lang.errors import CompileErrors, ErrorLog, Source
+from columba.sieve.lang.limits import Limits
+from columba.sieve.lang.parser import parse
+from columba.sieve.lang.stage import Stage
+from columba.sieve.lang.words import Language
+from columba.sieve.run.machine import Failed, Finished, Inputs, Machine, Outcome, Script
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+def compile_script(
+    octets: bytes,
+    name: str,
+    stage: Stage,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    tables: Collection[str] | None = None,
+    language: Language | None = None,
+    is_traced: bool = False,
+) -> Script | CompileErrors:
+    """Compile a script for a stage.
+
+    name is what errors call the file. tables: the look-up tables that exist, None if that is not known.
+    is_traced: the code tells Inputs.trace what it does; it is slower.
+    """
+    source = Source(octets[: limits.script_bytes], name)
+    log = ErrorLog(source)
+    if len(octets) > limits.script_bytes:
+        log.add(0, f"the script is larger than {limits.script_bytes} octets")
+        return log.taken("parsing")
+    commands = parse(source, log, limits)
+    if len(log):
+        return log.taken("parsing")
+    known = None if tables is None else frozenset(tables)
+    compiler = Compiler(
+        source,
+        log,
+        language or standard_language(),
+        stage,
+        limits,
+        tables=known,
+        is_traced=is_traced,
+    )
+    code = compiler.block(commands, is_top=True)
+    if len(log):
+        return log.taken("validation")
+    return Script(source, stage, code, frozenset(compiler.required))
+
+
+def begin(script: Script, inputs: Inputs) -> Machine:
+    """Return a machine at the start of the script."""
+    return Machine(script, inputs)
+
+
+__all__ = [
+    "CompileErrors",
+    "Failed",
+    "Finished",
+    "Inputs",
+    "Machine",
+    "Outcome",
+    "Script",
+    "begin",
+    "compile_script",
+]

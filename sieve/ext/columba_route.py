@@ -1,0 +1,143 @@
+"""vnd.columba.route: choose where a recipient's mail goes. docs/sieve/vnd.columba.route.md.
+
+Pure. A route is a setting, not a delivery: it says where kept mail goes, the last one holds, and it leaves
+the implicit keep as it is.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final, cast, get_args
+
+from columba.sieve.core.actions import add_action
+from columba.sieve.lang.binding import Bound
+from columba.sieve.lang.compiler import Compiler
+from columba.sieve.lang.stage import PER_RECIPIENT
+from columba.sieve.lang.words import Extension, Kind, Tag, Word
+from columba.sieve.run.actions import RouteKind, RouteTo, TlsDemand
+from columba.sieve.run.code import Code, plain
+from columba.sieve.run.failure import ScriptFailure
+from columba.sieve.run.state import Run
+from columba.sieve.run.values import Text, constant_text
+
+_KIND: Final = "kind of route"
+_TAGS: Final = (
+    Tag("mx", _KIND),
+    Tag("relay", _KIND, Kind.STRING),
+    Tag("lmtp", _KIND, Kind.STRING),
+    Tag("maildir", _KIND, Kind.STRING),
+    Tag("discard", _KIND),
+    Tag("domain", takes=Kind.STRING),
+    Tag("port", takes=Kind.NUMBER),
+    Tag("tls", takes=Kind.STRING),
+    Tag("source", takes=Kind.STRING),
+    Tag("helo", takes=Kind.STRING),
+    Tag("sign", takes=Kind.STRING),
+)
+# Which options go with which kind of route.
+_OPTIONS: Final = {
+    "mx": {"domain", "port", "tls", "source", "helo", "sign"},
+    "relay": {"port", "tls", "source", "helo", "sign"},
+    "lmtp": {"port", "tls", "source", "helo", "sign"},
+    "maildir": set[str](),
+    "discard": set[str](),
+}
+_HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\]")
+_ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}")
+# A path below the mail root: no part of it may lead out of there.
+_MAILDIR: Final = re.compile(
+    r"(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+)*"
+)
+_SOCKET: Final = re.compile(r"/[^\x00-\x1f\x7f]{1,106}")
+_PORT_LAST: Final = 65535
+_NONE: Final = constant_text("")
+
+
+def _is_host(value: str) -> bool:
+    return _HOST.fullmatch(value) is not None
+
+
+def _is_tls(value: str) -> bool:
+    return value in get_args(TlsDemand)
+
+
+_CHECKS: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
+    "relay": (_is_host, "a host name or an [address]"),
+    "lmtp": (lambda v: _is_host(v) or bool(_SOCKET.fullmatch(v)), "a host or an absolute path"),
+    "maildir": (lambda v: bool(_MAILDIR.fullmatch(v)), "a path below the mail root"),
+    "domain": (_is_host, "a domain"),
+    "source": (lambda v: bool(_ADDRESS.fullmatch(v)), "an IP address"),
+    "helo": (_is_host, "a host name"),
+    "sign": (_is_host, "a domain"),
+    "tls": (_is_tls, "none, may, encrypt or verify"),
+}
+
+
+def build_route(compiler: Compiler, bound: Bound) -> Code | None:
+    """Build `route`."""
+    kind = bound.in_group(_KIND)
+    if kind is None:
+        kinds = ", ".join(":" + name for name in _OPTIONS)
+        compiler.error(bound.at, f"the route command requires one of {kinds}")
+        return None
+    for name, tag in bound.tags.items():
+        if name != kind.tag.name and name not in _OPTIONS[kind.tag.name]:
+            compiler.error(tag.at, f"the :{name} tag can't be used with :{kind.tag.name}")
+            return None
+    port = bound.number_parameter("port")
+    if port is not None and not 0 < port.value <= _PORT_LAST:
+        compiler.error(port.at, "a port is 1 to 65535")
+        return None
+    texts = _texts(compiler, bound)
+    if texts is None:
+        return None
+    return _code(compiler, bound, kind.tag.name, port.value if port else 0, texts)
+
+
+def _texts(compiler: Compiler, bound: Bound) -> dict[str, Text] | None:
+    """Return the string parameters; constant ones are checked now."""
+    texts: dict[str, Text] = {}
+    for name, (is_right, wanted) in _CHECKS.items():
+        node = bound.parameter(name)
+        if node is None:
+            continue
+        texts[name] = text = compiler.text(node)
+        if text.constant is not None and not is_right(text.constant):
+            compiler.error(node.at, f"the :{name} tag of the route command takes {wanted}")
+            return None
+    return texts
+
+
+def _code(compiler: Compiler, bound: Bound, kind: str, port: int, texts: dict[str, Text]) -> Code:
+    place = compiler.place(bound.at)
+
+    def value(run: Run, name: str) -> str:
+        if name not in texts:
+            return ""
+        found = texts[name].get(run)
+        is_right, wanted = _CHECKS[name]
+        if not is_right(found):
+            raise ScriptFailure(f"route :{name} takes {wanted}, but got {found!a:.100}", place)
+        return found
+
+    def run_route(run: Run) -> int:
+        target = value(run, kind) if kind in _CHECKS else value(run, "domain")
+        is_path = kind == "maildir" or (kind == "lmtp" and target.startswith("/"))
+        action = RouteTo(
+            kind=cast(RouteKind, kind),
+            host="" if is_path else target,
+            port=port,
+            path=target if is_path else "",
+            tls=cast(TlsDemand, value(run, "tls") or "may"),
+            source=value(run, "source"),
+            helo=value(run, "helo"),
+            sign=value(run, "sign").lower(),
+        )
+        return add_action(run, action, place)
+
+    return plain(run_route)
+
+
+ROUTE: Final = Extension(
+    "vnd.columba.route",
+    words=(Word("route", False, build_route, tags=_TAGS, stages=PER_RECIPIENT),),
+)

@@ -1,0 +1,49 @@
+"""All extensions, in one table. What stands here is known to scripts; nothing registers itself.
+
+Pure. To add an extension: write its module, import it here, add a line. Settings that change what a
+language is (delimiters) are arguments.
+"""
+
+from functools import lru_cache
+
+from columba.sieve.core.language import CORE
+from columba.sieve.ext.columba_lookup import LOOKUP
+from columba.sieve.ext.columba_route import ROUTE
+from columba.sieve.ext.columba_smtp import SMTP
+from columba.sieve.ext.rfc3894_copy import COPY
+from columba.sieve.ext.rfc5183_environment import ENVIRONMENT
+from columba.sieve.ext.rfc5228_comparators import NUMERIC
+from columba.sieve.ext.rfc5228_encoded_character import ENCODED_CHARACTER
+from columba.sieve.ext.rfc5228_envelope import ENVELOPE_EXTENSION
+from columba.sieve.ext.rfc5228_fileinto import FILEINTO
+from columba.sieve.ext.rfc5229_variables import VARIABLES
+from columba.sieve.ext.rfc5231_relational import RELATIONAL
+from columba.sieve.ext.rfc5233_subaddress import DEFAULT_DELIMITERS, subaddress
+from columba.sieve.ext.rfc5429_reject import EREJECT, REJECT
+from columba.sieve.ext.rfc5463_ihave import IHAVE
+from columba.sieve.lang.words import Language
+
+
+@lru_cache(maxsize=8)
+def language(delimiters: str = DEFAULT_DELIMITERS) -> Language:
+    """Return the language with all extensions; delimiters are those of subaddress."""
+    return Language(
+        CORE,
+        (
+            COPY,
+            ENCODED_CHARACTER,
+            ENVELOPE_EXTENSION,
+            ENVIRONMENT,
+            EREJECT,
+            FILEINTO,
+            IHAVE,
+            LOOKUP,
+            NUMERIC,
+            REJECT,
+            RELATIONAL,
+            ROUTE,
+            SMTP,
+            VARIABLES,
+            subaddress(delimiters),
+        ),
+    )

@@ -1,0 +1,63 @@
+"""environment (RFC 5183), with the items of an MTA.
+
+Pure. The values come with the run. A standard item that is not known there makes the test false (RFC 5183
+§4); a misspelt one of ours is an error.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from columba.sieve.core.matching import MATCH_TAGS, value_test
+from columba.sieve.lang.binding import Bound
+from columba.sieve.lang.compiler import Compiler
+from columba.sieve.lang.words import Extension, Kind, Positional, Word
+from columba.sieve.run.code import Code
+from columba.sieve.run.state import Run
+
+PREFIX: Final = "vnd.columba."
+# docs/sieve/vnd.columba.environment.md says what each means.
+OWN_ITEMS: Final = frozenset(
+    PREFIX + name
+    for name in (
+        "helo",
+        "id",
+        "listener",
+        "login",
+        "protocol",
+        "recipients",
+        "session",
+        "stage",
+        "tls",
+        "trusted",
+    )
+)
+
+
+def build_environment(compiler: Compiler, bound: Bound) -> Code | None:
+    """RFC 5183 §4."""
+    node = bound.string(0)
+    name = compiler.text(node)
+    item = name.constant.lower() if name.constant is not None else ""
+    if item.startswith(PREFIX) and item not in OWN_ITEMS:
+        compiler.error(node.at, f"unknown environment item '{item}'")
+        return None
+
+    def values(run: Run) -> Sequence[str]:
+        value = run.environment.get(name.get(run).lower())
+        return () if value is None else (value,)
+
+    return value_test(compiler, bound, values, bound.strings(1))
+
+
+ENVIRONMENT: Final = Extension(
+    "environment",
+    words=(
+        Word(
+            "environment",
+            True,
+            build_environment,
+            (Positional(Kind.STRING, "item name"), Positional(Kind.STRINGS, "key list")),
+            MATCH_TAGS,
+        ),
+    ),
+)

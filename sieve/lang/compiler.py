@@ -1,0 +1,293 @@
+"""Walk the tree of a script: check it against the language and make its code.
+
+Pure. One walk does both, because what is statically false is not checked, and that is known only when
+the test before it is compiled. The order and number of errors follow one rule: each mistake once, and
+what stands inside something unknown is not looked at. Which words there are is the language's business;
+this file knows only the flow of blocks and `if` chains.
+"""
+
+from dataclasses import dataclass, field
+
+from columba.sieve.lang import strings
+from columba.sieve.lang.binding import Binder, Bound
+from columba.sieve.lang.errors import ErrorLog, Position, Source
+from columba.sieve.lang.limits import Limits
+from columba.sieve.lang.stage import Stage
+from columba.sieve.lang.tree import Command, Node, String, Test
+from columba.sieve.lang.words import Language, Namespace, Subtests, Word
+from columba.sieve.run.code import Branch, Code, choose, plain, sequence
+from columba.sieve.run.state import Run
+from columba.sieve.run.values import Text
+
+
+@dataclass(slots=True)
+class Chain:
+    """An if with its elsif and else so far. is_decided: a branch is statically true, the rest is dead."""
+
+    at: int
+    branches: list[Branch] = field(default_factory=list)
+    is_decided: bool = False
+    is_closed: bool = False  # an else was there
+
+
+class Compiler:
+    """The state of one compilation; words build their code through it."""
+
+    def __init__(
+        self,
+        source: Source,
+        log: ErrorLog,
+        language: Language,
+        stage: Stage,
+        limits: Limits,
+        *,
+        tables: frozenset[str] | None = None,
+        is_traced: bool = False,
+    ) -> None:
+        self.language = language
+        self.stage = stage
+        self.limits = limits
+        self.tables = tables
+        self.is_traced = is_traced
+        self.required: set[str] = set()
+        self.is_level = 0  # how deep in blocks; 0 is the top
+        self.may_require = True
+        self._source = source
+        self._log = log
+        self._binder = Binder(self.error)
+        self._unknown: set[str] = set()
+        self._chain: Chain | None = None
+        self._chain_is_broken = False
+
+    # What words use.
+
+    def error(self, at: int, text: str) -> None:
+        """Note a mistake."""
+        self._log.add(at, text)
+
+    def place(self, at: int) -> Position:
+        """Return the place of a node, for run-time errors."""
+        return self._source.position(at)
+
+    def require(self, name: str) -> bool:
+        """Switch a capability on; False if it is not known."""
+        extension = self.language.extensions.get(name)
+        if extension is None:
+            return self.is_always_on(name)
+        self.required.add(name)
+        self.required.update(extension.implies)
+        return True
+
+    def is_always_on(self, name: str) -> bool:
+        """Tell whether a capability needs no extension: the comparators of RFC 5228 §2.7.3."""
+        return name.removeprefix("comparator-") in self.language.comparators(set())
+
+    def text(self, node: String) -> Text:
+        """Return a string with what it holds of variables and encoded characters."""
+        return strings.compile_string(self, node)
+
+    def texts(self, nodes: tuple[String, ...]) -> tuple[Text, ...]:
+        """Return several strings."""
+        return tuple(self.text(node) for node in nodes)
+
+    def constant(self, node: String, what: str) -> str | None:
+        """Return a string that must be known now; None after an error."""
+        value = self.text(node).constant
+        if value is None:
+            self.error(node.at, f"{what} must be a constant string")
+        return value
+
+    def namespace(self, name: str) -> Namespace | None:
+        """Return a namespace of variables that a required extension brings."""
+        for capability in self.required:
+            extension = self.language.extensions.get(capability)
+            if extension is not None and name in extension.namespaces:
+                return extension.namespaces[name]
+        return None
+
+    def block(self, commands: tuple[Command, ...], is_top: bool = False) -> Code:
+        """Compile the commands of a block."""
+        outer, outer_broken = self._chain, self._chain_is_broken
+        self.is_level += not is_top
+        code = self._commands(commands)
+        self.is_level -= not is_top
+        self._chain, self._chain_is_broken = outer, outer_broken
+        return code
+
+    def test(self, node: Test) -> Code | None:
+        """Compile a test; None after an error."""
+        word = self._word(node, is_test=True)
+        if word is None:
+            return None
+        bound = self._bind(node, word)
+        if bound is None:
+            self._look_inside(node, word)
+            return None
+        code = word.build(self, bound)
+        if code is not None and self.is_traced and code.plain is not None:
+            return self._traced(word, node, code)
+        return code
+
+    def tests(self, bound: Bound) -> list[Code] | None:
+        """Compile the sub-tests of a word; None if one of them is wrong."""
+        codes = [self.test(test) for test in bound.node.arguments.tests]
+        known = [code for code in codes if code is not None]
+        return known if len(known) == len(codes) else None
+
+    # Chains of if, elsif, else.
+
+    def begin_chain(self, at: int) -> None:
+        """An `if` was met."""
+        self._chain = Chain(at)
+
+    def add_branch(self, bound: Bound, test: Code | None) -> None:
+        """Compile the block behind a test of the current chain; test None was wrong."""
+        assert isinstance(bound.node, Command)
+        chain = self._chain
+        is_dead = chain is None or chain.is_decided or (test is not None and test.constant is False)
+        if is_dead:
+            return
+        code = self.block(bound.node.block or ())
+        if chain is not None and test is not None:
+            chain.branches.append(Branch(test, code))
+            chain.is_decided = test.constant is True
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether an earlier branch of the chain is statically true, so that what follows is dead."""
+        return self._chain is not None and self._chain.is_decided
+
+    # The walk.
+
+    def _commands(self, commands: tuple[Command, ...]) -> Code:
+        codes: list[tuple[Position, Code]] = []
+        self._begin_block()
+        for command in commands:
+            is_link = command.name in ("elsif", "else")
+            if not is_link:
+                self._end_chain(codes)
+                self._chain_is_broken = False
+            if is_link and not self._check_link(command):
+                continue
+            code = self._command(command)
+            if command.name != "require":
+                self.may_require = False
+            if command.name == "else" and self._chain is not None:
+                self._chain.is_closed = True
+            if code is not None:
+                codes.append((self.place(command.at), code))
+        self._end_chain(codes)
+        return sequence(codes)
+
+    def _begin_block(self) -> None:
+        self._chain, self._chain_is_broken = None, False
+
+    def _end_chain(self, codes: list[tuple[Position, Code]]) -> None:
+        chain, self._chain = self._chain, None
+        if chain is not None and chain.branches:
+            codes.append((self.place(chain.at), choose(chain.branches)))
+
+    def _check_link(self, command: Command) -> bool:
+        """RFC 5228 §3.1: elsif and else stand behind an if or elsif; one error for a broken chain."""
+        if self._chain is not None and not self._chain.is_closed:
+            return True
+        if not self._chain_is_broken:
+            text = f"the {command.name} command must follow an if or elsif command"
+            self.error(command.at, text)
+        self._chain_is_broken = True
+        return False
+
+    def _command(self, node: Command) -> Code | None:
+        word = self._word(node, is_test=False)
+        if word is None:
+            if node.name == "if":
+                self.begin_chain(node.at)
+            return None
+        bound = self._bind(node, word)
+        if bound is not None and self._block_fits(node, word):
+            code = word.build(self, bound)
+            return code if code is None or not self.is_traced else self._traced(word, node, code)
+        if word.name == "if":
+            self.begin_chain(node.at)
+        self._look_inside(node, word)
+        return None
+
+    def _bind(self, node: Node, word: Word) -> Bound | None:
+        tags = self.language.tags_of(word, self.required)
+        hint = lambda tag: self.language.owner_of_tag(word, tag)  # noqa: E731
+        bound = self._binder.bind(node, word, tags, hint)
+        explain = lambda n, w: self._explain_subtest(n, w, set(tags))  # noqa: E731
+        if not self._binder.check_tests(node, word, tags, explain):
+            return None
+        return bound
+
+    def _explain_subtest(self, node: Node, word: Word, tags: set[str]) -> str:
+        """A word where a test may not stand is mostly a forgotten character."""
+        name = node.arguments.tests[0].name
+        known = self.language.words.get(name)
+        if not node.arguments.is_list and known is None and name in tags:
+            return f"missing colon before the {name} tag in the {word}"
+        if not node.arguments.is_list and (known is None or not known[0].is_test):
+            return f"missing semicolon after the {word}"
+        return f"the {word} accepts no sub-tests, but tests are specified"
+
+    def _block_fits(self, node: Command, word: Word) -> bool:
+        if word.has_block and node.block is None:
+            self.error(node.end, f"the {word} requires a block of commands in braces")
+        elif not word.has_block and node.block is not None:
+            self.error(node.end, f"the {word} takes no block of commands")
+        else:
+            return True
+        return False
+
+    def _look_inside(self, node: Node, word: Word) -> None:
+        """Check tests and block of a word that is itself wrong."""
+        if word.subtests is not Subtests.NONE:
+            for test in node.arguments.tests:
+                self.test(test)
+        if isinstance(node, Command) and word.has_block and node.block is not None:
+            self.block(node.block)
+
+    def _word(self, node: Node, is_test: bool) -> Word | None:
+        """Find a word; report an unknown one once, and one of the wrong sort or stage each time."""
+        kind = "test" if is_test else "command"
+        word, owners = self.language.words.get(node.name, (None, ()))
+        if word is None or not self.language.is_on(owners, self.required):
+            self._report_unknown(node, kind, owners)
+            return None
+        if word.is_test is not is_test:
+            self.error(node.at, f"cannot use {word.kind} '{word.name}' as a {kind}")
+            return None
+        if self.stage not in word.stages:
+            legal = ", ".join(
+                s.value for s in Stage if s in word.stages and s is not Stage.DELIVERY
+            )
+            text = f"the {word} can't be used in the {self.stage.value} stage (only in: {legal})"
+            self.error(node.at, text)
+            return None
+        return word
+
+    def _report_unknown(self, node: Node, kind: str, owners: tuple[str, ...]) -> None:
+        if node.name in self._unknown:
+            return
+        self._unknown.add(node.name)
+        text = f"unknown {kind} '{node.name}'"
+        if owners:
+            text += f" (extension '{owners[0]}' brings it, but is not required)"
+        else:
+            text += " (reported only once)"
+        self.error(node.at, text)
+
+    def _traced(self, word: Word, node: Node, code: Code) -> Code:
+        if code.plain is None or code.constant is not None or word.has_block:
+            return code
+        inner, place = code.plain, self.place(node.at)
+        text = f"{word}" if word.is_test else f"{word.name}"
+
+        def run_traced(run: Run) -> int:
+            answer = inner(run)
+            if run.trace is not None:
+                run.trace(place, f"{text}: {bool(answer)}".lower() if word.is_test else text)
+            return answer
+
+        return plain(run_traced)

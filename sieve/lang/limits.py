@@ -1,0 +1,30 @@
+"""The bounds of the Sieve engine, each with its source.
+
+Pure: numbers only. Limits is what a compilation and a run are given; settings fill it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+IDENTIFIER: Final = 32  # characters of a word or tag
+NUMBER: Final = 2**64 - 1
+NUMBER_DIGITS: Final = 40  # leading zeros included; a longer one is too big whatever it says
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The defaults are those of Pigeonhole where it has one."""
+
+    script_bytes: int = 1 << 20
+    string_bytes: int = 1 << 20
+    arguments: int = 32  # of one command or test
+    nesting: int = 32  # of blocks, and of tests; the outermost level counts
+    actions: int = 32
+    redirects: int = 4
+    cpu_ms: int = 30_000
+    requests: int = 256  # questions that one run may ask
+    variables: int = 256  # RFC 5229 §6 asks for 128 at least
+    variable_name: int = 64  # RFC 5229 §6 asks for 32 at least
+    variable_bytes: int = 4096  # RFC 5229 §6 asks for 4000 at least
+    match_variables: int = 32  # RFC 5229 §3.2 asks for 9 at least
+    reply_bytes: int = 2048  # of the text of reject and reply

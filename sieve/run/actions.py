@@ -1,0 +1,98 @@
+"""What a script decides to do with a message.
+
+Pure. Each is an immutable value that says nothing of how it is done. `name` is the word that the tester
+shows. `cancels_keep`: the implicit keep of RFC 5228 §2.10.2 falls away.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+RouteKind = Literal["mx", "relay", "lmtp", "maildir", "discard"]
+TlsDemand = Literal["none", "may", "encrypt", "verify"]
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Deliver as if there were no script (RFC 5228 §4.3)."""
+
+    name: ClassVar = "keep"
+    cancels_keep: ClassVar = True
+
+
+@dataclass(frozen=True, slots=True)
+class FileInto:
+    """Deliver into a folder (RFC 5228 §4.1); is_copy: RFC 3894."""
+
+    mailbox: str
+    is_copy: bool = False
+    name: ClassVar = "store"
+
+    @property
+    def cancels_keep(self) -> bool:
+        """A copy leaves the implicit keep as it is."""
+        return not self.is_copy
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Send to another address (RFC 5228 §4.2), written local@domain; is_copy: RFC 3894."""
+
+    address: str
+    is_copy: bool = False
+    name: ClassVar = "redirect"
+
+    @property
+    def cancels_keep(self) -> bool:
+        """A copy leaves the implicit keep as it is."""
+        return not self.is_copy
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Nothing but this: do not keep (RFC 5228 §4.4)."""
+
+    name: ClassVar = "discard"
+    cancels_keep: ClassVar = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Refuse with a text for people (RFC 5429). is_extended: ereject, which never makes a report."""
+
+    text: str
+    is_extended: bool = False
+    name: ClassVar = "reject"
+    cancels_keep: ClassVar = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer the SMTP client with this (vnd.columba.smtp); lines are ASCII, at least one."""
+
+    code: int
+    enhanced: str
+    lines: tuple[str, ...]
+    name: ClassVar = "reply"
+    cancels_keep: ClassVar = True
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTo:
+    """Where the mail goes that is kept (vnd.columba.route); fields as in wire.Route.
+
+    sign is the domain to sign for, "" if the script does not say.
+    """
+
+    kind: RouteKind
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    tls: TlsDemand = "may"
+    source: str = ""
+    helo: str = ""
+    sign: str = ""
+    name: ClassVar = "route"
+    cancels_keep: ClassVar = False
+
+
+Action = Keep | FileInto | Redirect | Discard | Reject | Reply | RouteTo

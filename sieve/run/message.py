@@ -1,0 +1,56 @@
+"""The message as scripts see it.
+
+Pure. An immutable view: an edit makes another Message, so that an action keeps the one it was given.
+Everything is decoded when it is first asked for, and then remembered.
+"""
+
+from collections.abc import Sequence
+
+from columba.common.mail.addresses import Mailbox, parse_mailboxes
+from columba.common.mail.header import Header
+
+
+class Message:
+    """A header and the size of the whole in octets. Names of fields are in lower case."""
+
+    __slots__ = ("_addresses", "_texts", "header", "size")
+
+    def __init__(self, header: Header, size: int) -> None:
+        self.header = header
+        self.size = size
+        self._texts: dict[str, Sequence[str]] = {}
+        self._addresses: dict[str, Sequence[Mailbox]] = {}
+
+    def texts(self, name: str) -> Sequence[str]:
+        """Return the decoded values of all fields of that name, without blanks around them."""
+        known = self._texts.get(name)
+        if known is None:
+            known = [field.text for field in self.header.get_all(name)]
+            self._texts[name] = known
+        return known
+
+    def addresses(self, name: str) -> Sequence[Mailbox]:
+        """Return all mailboxes in the fields of that name."""
+        known = self._addresses.get(name)
+        if known is None:
+            known = [
+                box for field in self.header.get_all(name) for box in parse_mailboxes(field.value)
+            ]
+            self._addresses[name] = known
+        return known
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a field of that name."""
+        return self.header.get(name) is not None
+
+
+EMPTY = Message(Header(b""), 0)
+
+
+def message_of(octets: bytes) -> Message:
+    """Return the view of a whole message with CRLF line ends."""
+    if octets.startswith(b"\r\n"):
+        return Message(Header(b""), len(octets))
+    end = octets.find(b"\r\n\r\n")
+    block = octets if end < 0 else octets[: end + 2]
+    return Message(Header(block), len(octets))
