@@ -23,13 +23,14 @@ INLINE_LIMIT: Final = 64 * 1024  # a body up to this rides inside its record
 Map = dict[str, object]
 
 PENDING: Final = "pending"
+OWED: Final = "owed"  # failed for good, and the DSN is not yet durable
 MOVED: Final = "moved"  # lives on in the record named by `child`
 DELETED: Final = "deleted"  # by an administrator
 FAILED: Final = "failed"  # for good, and no DSN was due
 BOUNCED: Final = "bounced"  # for good, and the DSN is durable
 DISCARDED: Final = "discarded"
 DELIVERED: Final = "delivered"
-_ORDER: Final = (PENDING, MOVED, DELETED, FAILED, BOUNCED, DISCARDED, DELIVERED)
+_ORDER: Final = (PENDING, OWED, MOVED, DELETED, FAILED, BOUNCED, DISCARDED, DELIVERED)
 _RANK: Final = {state: rank for rank, state in enumerate(_ORDER)}
 
 
@@ -48,6 +49,7 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reply: Map = {}
     at_s: float = 0.0  # of the reply
     child: str = ""
+    doubt_s: float = 0.0  # a hop may still answer for it until then: no try before; 0 = no doubt
     hold: str = ""  # why it waits for an administrator
     hold_n: int = 0  # counts changes of hold, so that the latest wins a merge
     extra: Map = {}
@@ -55,7 +57,7 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def final(self) -> bool:
         """Tell whether nothing is left to do here for this recipient."""
-        return self.state != PENDING
+        return self.state not in {PENDING, OWED}
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -78,7 +80,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_s: float = 0.0
     expires_s: float = 0.0
     due_s: float = 0.0
-    in_doubt_s: float = 0.0  # not due before, because a hop may still answer; 0 = not in doubt
     attempts: int = 0
     deaths: int = 0  # workers that died in a call with this message
     claim: Claim = Claim()
@@ -92,10 +93,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     client: Map = {}
     variables: dict[str, str] = {}
     sign: list[Map] = []
+    selectors: list[str] = []  # of the signatures that the header block has from us
     fence: bytes = b""
     fenced: list[Map] = []
     header: bytes = b""
     body: bytes = b""
+    double: bool = False  # a report to the postmaster about a DSN: nothing is reported about it
     body_key: str = ""  # object that holds the body instead
     body_size: int = 0
     recipients: tuple[Recipient, ...] = ()
@@ -108,8 +111,27 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def active(self) -> tuple[Recipient, ...]:
-        """Return the pending recipients that are not held."""
-        return () if self.hold else tuple(r for r in self.pending if not r.hold)
+        """Return the recipients that are to be tried, now or when their doubt is over."""
+        if self.hold:
+            return ()
+        return tuple(r for r in self.recipients if r.state == PENDING and not r.hold)
+
+    @property
+    def owed(self) -> tuple[Recipient, ...]:
+        """Return the recipients whose failure is still to be reported."""
+        return tuple(r for r in self.recipients if r.state == OWED)
+
+    @property
+    def destination(self) -> str:
+        """Return where it goes next, as far as is known: the route of the first active recipient."""
+        for person in self.active:
+            route, address = person.reply.get("route"), person.spec.get("address")
+            if isinstance(route, str) and route:
+                return route
+            if isinstance(address, bytes):
+                domain = address.rpartition(b"@")[2]
+                return "mx:" + domain.decode("utf-8", "surrogateescape").lower()
+        return ""
 
     @property
     def is_tombstone(self) -> bool:

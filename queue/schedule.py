@@ -3,7 +3,7 @@
 Pure: names and times go in, the names to begin now come out. Due times stand in one heap; what is due but
 may not begin, because its destination has its share in flight, waits in its destination's line, so that a
 destination with a hundred thousand messages delays nobody else's one. Memory is what counts here: an entry is
-one tuple, one string and one slot of a dict.
+one tuple, one string and one slot of a dict. Messages whose destination is not known yet ("") share no line.
 """
 
 import heapq
@@ -114,7 +114,7 @@ class Schedule:
         if len(self._flying) >= self._limit:
             return False
         line = self._lines.get(destination)
-        return line is None or line.flying < self._share
+        return line is None or not destination or line.flying < self._share
 
     def _start(self, item: _Item, begun: list[str]) -> None:
         name, destination = item[1], item[2]

@@ -7,12 +7,14 @@ written on a condition carries a nonce, which the writer compares with what it r
 """
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from columba.common.errors import StoreError
 
+Chunks = Callable[[], Iterable[bytes]]
 OBJECT_LIMIT: Final = 8 << 20  # octets that get() returns at most; larger ones go through files
 _KEY: Final = re.compile(r"(?!\.)[A-Za-z0-9._:=-]{1,120}(/(?!\.)[A-Za-z0-9._:=-]{1,120}){0,5}")
 
@@ -82,8 +84,8 @@ class ObjectStore(Protocol):
         """Write an object, durably, and return its etag; ConditionError when the condition does not hold."""
         ...
 
-    def put_file(self, key: str, source: Path, condition: Condition) -> str:
-        """Write an object from a file, as put."""
+    def put_chunks(self, key: str, chunks: Chunks, size: int, condition: Condition) -> str:
+        """Write an object of this size in pieces, as put; chunks may be called again for another try."""
         ...
 
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Page:

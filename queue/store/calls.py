@@ -10,7 +10,7 @@ from typing import Final
 
 from columba.common.errors import UnavailableError
 from columba.common.off_loop import OffLoop
-from columba.queue.store.base import Condition, Guarantees, Object, ObjectStore, Page
+from columba.queue.store.base import Chunks, Condition, Guarantees, Object, ObjectStore, Page
 
 PAGE: Final = 10_000
 
@@ -34,31 +34,27 @@ class StoreCalls:
         except TimeoutError as error:
             raise _late(key) from error
 
-    async def get_file(self, key: str, target: Path, timeout_s: float = 0.0) -> int:
-        """Write an object to a new file and return its size."""
+    async def get_file(self, key: str, target: Path, size: int) -> int:
+        """Write an object of about this size to a new file and return its size."""
+        timeout_s = self._timeout_s + size / (1 << 20)
         try:
-            return await self._off_loop.run(
-                timeout_s or self._timeout_s, self._store.get_file, key, target
-            )
+            return await self._off_loop.run(timeout_s, self._store.get_file, key, target)
         except TimeoutError as error:
             raise _late(key) from error
 
-    async def put(self, key: str, data: bytes, condition: Condition, timeout_s: float = 0.0) -> str:
+    async def put(self, key: str, data: bytes, condition: Condition) -> str:
         """Write an object and return its etag."""
         try:
-            return await self._off_loop.run(
-                timeout_s or self._timeout_s, self._store.put, key, data, condition
-            )
+            return await self._off_loop.run(self._timeout_s, self._store.put, key, data, condition)
         except TimeoutError as error:
             raise _late(key) from error
 
-    async def put_file(
-        self, key: str, source: Path, condition: Condition, timeout_s: float = 0.0
-    ) -> str:
-        """Write an object from a file and return its etag."""
+    async def put_chunks(self, key: str, chunks: Chunks, size: int, condition: Condition) -> str:
+        """Write an object in pieces and return its etag; each MiB has a second more."""
+        timeout_s = self._timeout_s + size / (1 << 20)
         try:
             return await self._off_loop.run(
-                timeout_s or self._timeout_s, self._store.put_file, key, source, condition
+                timeout_s, self._store.put_chunks, key, chunks, size, condition
             )
         except TimeoutError as error:
             raise _late(key) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from columba.common.errors import FullError, UnavailableError
-from columba.queue.store.base import Condition, Guarantees, Object, ObjectStore, Page
+from columba.queue.store.base import Chunks, Condition, Guarantees, Object, ObjectStore, Page
 
 T = TypeVar("T")
 Call = Literal["get", "put", "list", "delete"]
@@ -66,9 +66,9 @@ class FaultyStore:
         """Write an object."""
         return self._try("put", key, lambda: self._inner.put(key, data, condition))
 
-    def put_file(self, key: str, source: Path, condition: Condition) -> str:
-        """Write an object from a file."""
-        return self._try("put", key, lambda: self._inner.put_file(key, source, condition))
+    def put_chunks(self, key: str, chunks: Chunks, size: int, condition: Condition) -> str:
+        """Write an object in pieces."""
+        return self._try("put", key, lambda: self._inner.put_chunks(key, chunks, size, condition))
 
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Page:
         """Return keys in order."""

@@ -29,7 +29,15 @@ from columba.common.errors import (
 )
 from columba.common.faultpoint import reached
 from columba.common.files import make_folders, sync_folder, write_synced
-from columba.queue.store.base import OBJECT_LIMIT, Condition, Guarantees, Object, Page, check_key
+from columba.queue.store.base import (
+    OBJECT_LIMIT,
+    Chunks,
+    Condition,
+    Guarantees,
+    Object,
+    Page,
+    check_key,
+)
 
 _CHUNK: Final = 1 << 18
 _LOCKS: Final = 64
@@ -78,10 +86,9 @@ class FileStore:
         """Write a file."""
         return self._put(key, (data,), condition)
 
-    def put_file(self, key: str, source: Path, condition: Condition) -> str:
-        """Copy a file into the store."""
-        with _as_store_errors(key), source.open("rb") as file:
-            return self._put(key, _chunks(file), condition)
+    def put_chunks(self, key: str, chunks: Chunks, size: int, condition: Condition) -> str:
+        """Write a file in pieces."""
+        return self._put(key, chunks(), condition)
 
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Page:
         """Return keys in order; each page reads the folder's names once."""
