@@ -1,51 +1,17 @@
-"""Message ids (ULID) and recipient numbers.
+"""Make message ids (ULID).
 
-Ids sort by time, are never reused and are made by smtpd at MAIL or by the queue for generated mail.
-Recipient numbers are "1", "2", …; what an alias or a redirect adds to recipient 3 is "3.1", "3.2", …
-(promises: each (id, number) is stored once).
-Source: the ULID specification (48 bits of milliseconds, 80 random bits, Crockford's base 32).
+Ids sort by time, are never reused and are made by smtpd at MAIL or by the queue for generated mail. What
+can be said of an id without a clock stands in idforms.py and is offered here as well.
 """
 
-import hashlib
 import os
 import time
-from typing import Final
 
-_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS: Final = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
-ID_LENGTH: Final = 26
+from columba.common.idforms import ID_LENGTH, ancestors, derived_id, encode, is_id, is_number
+
+__all__ = ["ID_LENGTH", "ancestors", "derived_id", "is_id", "is_number", "new_id"]
 
 
 def new_id() -> str:
     """Return a new message id: 26 characters that sort by time."""
-    return _encode((time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big"))
-
-
-def derived_id(*parts: str) -> str:
-    """Return an id that depends on the parts alone, with the time of the first part's id.
-
-    Used for mail that must be made exactly once although its maker may crash (a DSN).
-    """
-    digest = hashlib.sha256("\0".join(parts).encode()).digest()
-    return parts[0][:10] + _encode(int.from_bytes(digest[:10], "big"))[10:]
-
-
-def is_id(text: str) -> bool:
-    """Tell whether text has the form of an id (so that it may be part of a file name)."""
-    return len(text) == ID_LENGTH and all(c in _ALPHABET for c in text)
-
-
-def is_number(text: str) -> bool:
-    """Tell whether text has the form of a recipient number: "3", "3.1", "3.1.2"."""
-    return 0 < len(text) <= 40 and all(p.isascii() and p.isdigit() for p in text.split("."))
-
-
-def ancestors(number: str) -> tuple[str, ...]:
-    """Return the numbers that this one was split from, the oldest first: "3.1.2" → ("3", "3.1")."""
-    parts = number.split(".")
-    return tuple(".".join(parts[:n]) for n in range(1, len(parts)))
-
-
-def _encode(value: int) -> str:
-    pairs = [_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)]
-    return "".join(pairs)
+    return encode((time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big"))

@@ -4,13 +4,22 @@ A call past its deadline is UnavailableError: what it wrote, if anything, is unk
 UnavailableError.
 """
 
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
 from columba.common.errors import UnavailableError
 from columba.common.off_loop import OffLoop
-from columba.queue.store.base import Chunks, Condition, Guarantees, Object, ObjectStore, Page
+from columba.queue.store.base import (
+    ABSENT,
+    Chunks,
+    Condition,
+    Guarantees,
+    Object,
+    ObjectStore,
+    Page,
+)
 
 PAGE: Final = 10_000
 
@@ -59,6 +68,14 @@ class StoreCalls:
         except TimeoutError as error:
             raise _late(key) from error
 
+    async def copy(self, key: str, target: str, size: int, folder: Path) -> None:
+        """Write an object of about this size again under a key that is absent, by way of the folder."""
+        timeout_s = 2 * (self._timeout_s + size / (1 << 20))
+        try:
+            await self._off_loop.run(timeout_s, _copy, self._store, key, target, folder)
+        except TimeoutError as error:
+            raise _late(target) from error
+
     async def pages(self, prefix: str) -> AsyncIterator[tuple[str, ...]]:
         """Yield all keys below a prefix, in order, a page at a time; each page has its own deadline."""
         after, more = "", True
@@ -89,3 +106,18 @@ class StoreCalls:
 
 def _late(key: str) -> UnavailableError:
     return UnavailableError(f"{key}: no answer in time")
+
+
+def _copy(store: ObjectStore, key: str, target: str, folder: Path) -> None:
+    path = folder / f"copy.{secrets.token_hex(8)}"
+    try:
+        size = store.get_file(key, path)
+        store.put_chunks(target, lambda: _pieces(path), size, ABSENT)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 18):
+            yield chunk

@@ -1,0 +1,245 @@
+"""What outcomes make of a record.
+
+Pure: a record, the outcomes of a queue run or late ones, and the time go in; the new record comes out, with
+the parts that must be stored before it. Recipients only go forward. `delivered` and `discarded` are final;
+`failed` is owed a DSN (or nothing, or an administrator's look: `verdict`); everything else means another try.
+A recipient that an alias split is replaced by its splits. Recipients that must resume at another step, or
+with another message, than the rest become a part, a record of their own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from columba.common import idforms as ids
+from columba.common.ipc import wire
+from columba.queue import message
+from columba.queue.record import (
+    DELIVERED,
+    DISCARDED,
+    FAILED,
+    MOVED,
+    OWED,
+    PENDING,
+    Claim,
+    Recipient,
+    Record,
+    changed,
+    with_recipients,
+)
+from columba.queue.retry import RetryPolicy, next_due_s
+
+POISON_DEATHS: Final = 2
+HOLD_POISON: Final = "poison: a worker died twice while it had this message"
+HOLD_FAILED: Final = "failed for good, and nobody may be told"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A message that a step changed: header block, and the key of a new body or ""."""
+
+    header: bytes
+    body: bytes = b""
+    body_key: str = ""
+    body_size: int = 0
+    has_body: bool = False
+    selectors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The record as it is to be written, after these parts are durable."""
+
+    record: Record
+    parts: tuple[Record, ...] = ()
+
+
+_Place = tuple[str, int]  # step, variant
+
+
+def claimed(record: Record, owner: str, epoch: int, now_s: float) -> Record:
+    """Return the record with an attempt begun."""
+    claim = Claim(attempt=record.attempts + 1, owner=owner, epoch=epoch, at_s=now_s)
+    return changed(record, attempts=record.attempts + 1, claim=claim)
+
+
+def unclaimed(record: Record, due_s: float) -> Record:
+    """Return the record as if the attempt had not begun: nobody took the message."""
+    return changed(record, attempts=max(0, record.attempts - 1), claim=Claim(), due_s=due_s)
+
+
+def doubted(record: Record, now_s: float, has_died: bool) -> Record:
+    """Return the record after a call whose result is unknown; has_died when its worker died.
+
+    The second death makes it poison: held until an administrator has looked.
+    """
+    until_s = now_s + message.IN_DOUBT_S
+    people = [msgspec.structs.replace(r, doubt_s=until_s) for r in record.active]
+    deaths = record.deaths + has_died
+    record = with_recipients(changed(record, claim=Claim(), deaths=deaths, due_s=until_s), people)
+    if has_died and deaths >= POISON_DEATHS and not record.hold:
+        return held(record, HOLD_POISON)
+    return record
+
+
+def held(record: Record, why: str) -> Record:
+    """Return the record held, or released when why is ""."""
+    return changed(record, hold=why, hold_n=record.hold_n + 1)
+
+
+def expired(record: Record, now_s: float) -> Record:
+    """Return the record after its time is over: what is still to be tried, and not in doubt, has failed."""
+    people = []
+    for person in record.active:
+        if person.doubt_s > now_s:
+            continue
+        last = message.reply_of(person)
+        reply = msgspec.structs.replace(
+            last,
+            kind="failed",
+            enhanced="4.4.7",  # RFC 3463: delivery time expired
+            text=f"gave up after {record.attempts} tries: {last.text or 'no answer so far'}"[:400],
+        )
+        people.append(_failed(record, person, reply, now_s))
+    return with_recipients(record, people)
+
+
+def apply(
+    record: Record,
+    outcomes: Sequence[wire.Outcome],
+    variants: Sequence[Variant],
+    now_s: float,
+    policy: RetryPolicy,
+) -> Applied:
+    """Return what the outcomes of a queue run make of the record."""
+    people = {person.number: person for person in record.recipients}
+    places: dict[str, _Place] = {}
+    for outcome in outcomes:
+        person = _addressed(people, outcome)
+        if person is None or person.final:
+            continue
+        people[outcome.number] = _after(record, person, outcome, now_s)
+        if people[outcome.number].state == PENDING and outcome.kind == "deferred":
+            known = 0 < outcome.variant <= len(variants)
+            places[outcome.number] = (outcome.step or record.step, outcome.variant * known)
+    record = with_recipients(changed(record, claim=Claim()), people.values())
+    record, parts = _parted(record, places, variants)
+    return Applied(
+        *(_planned(record, now_s, policy), tuple(_planned(p, now_s, policy) for p in parts))
+    )
+
+
+def settled(record: Record, outcomes: Sequence[wire.Outcome], now_s: float) -> Record:
+    """Return what late outcomes make of the record: final ones hold, the rest ends the doubt and is due now."""
+    people = {person.number: person for person in record.recipients}
+    for outcome in outcomes:
+        person = _addressed(people, outcome)
+        if person is not None and not person.final:
+            people[outcome.number] = _after(record, person, outcome, now_s)
+    return changed(with_recipients(record, people.values()), due_s=now_s)
+
+
+def due_s(record: Record) -> float:
+    """Return when something is to be done for the record: the later of its due time and the first doubt's end."""
+    if record.owed:
+        return 0.0
+    doubts = [person.doubt_s for person in record.active]
+    return max(record.due_s, min(doubts, default=0.0))
+
+
+def _addressed(people: dict[str, Recipient], outcome: wire.Outcome) -> Recipient | None:
+    """Return the recipient of an outcome, made from the one it was split from when it is new."""
+    person = people.get(outcome.number)
+    if person is not None:
+        return person
+    for number in reversed(ids.ancestors(outcome.number)):
+        parent = people.get(number)
+        if parent is None:
+            continue
+        if parent.child or (parent.final and parent.state != MOVED):
+            return None
+        people[number] = msgspec.structs.replace(parent, state=MOVED)
+        spec = {**parent.spec, "number": outcome.number}
+        spec.pop("route", None)
+        spec.update(address=outcome.address or spec.get("address", b""))
+        spec.update(original=outcome.original or spec.get("original", b""))
+        return Recipient(number=outcome.number, spec=spec)
+    return None
+
+
+def _after(record: Record, person: Recipient, outcome: wire.Outcome, now_s: float) -> Recipient:
+    doubt_s = now_s + message.IN_DOUBT_S if outcome.in_doubt else 0.0
+    told = msgspec.structs.replace(
+        person, reply=message.to_map(outcome), at_s=now_s, doubt_s=doubt_s
+    )
+    match outcome.kind:
+        case "delivered":
+            return msgspec.structs.replace(told, state=DELIVERED, doubt_s=0.0)
+        case "discarded":
+            return msgspec.structs.replace(told, state=DISCARDED, doubt_s=0.0)
+        case "failed":
+            return _failed(record, person, outcome, now_s)
+        case _:
+            return told
+
+
+def _failed(record: Record, person: Recipient, outcome: wire.Outcome, now_s: float) -> Recipient:
+    """Return a recipient after its failure: owed a DSN, held, or failed without a word."""
+    told = msgspec.structs.replace(
+        person, reply=message.to_map(outcome), at_s=now_s, doubt_s=0.0, state=OWED
+    )
+    sender, notify = record.envelope.get("sender", b""), person.spec.get("notify", ())
+    is_silent = isinstance(notify, list | tuple) and "NEVER" in notify  # RFC 3461 §4.1
+    if isinstance(notify, list | tuple) and notify and "FAILURE" not in notify:
+        is_silent = True
+    if is_silent or record.double:
+        return msgspec.structs.replace(told, state=FAILED)
+    if record.may_queue == "hold":  # a failure that can't be reported without backscatter
+        return msgspec.structs.replace(
+            told, state=PENDING, hold=HOLD_FAILED, hold_n=person.hold_n + 1
+        )
+    if not sender and record.kind != "generated":
+        return msgspec.structs.replace(told, state=FAILED)
+    return told
+
+
+def _parted(
+    record: Record, places: dict[str, _Place], variants: Sequence[Variant]
+) -> tuple[Record, list[Record]]:
+    """Give each group of recipients with another step or message than the first's a record of its own."""
+    stay: _Place = (record.step, 0)
+    groups: dict[_Place, list[str]] = {}
+    for person in record.pending:
+        groups.setdefault(places.get(person.number, stay), []).append(person.number)
+    if not groups:
+        return record, []
+    home = min(groups, key=lambda place: min(map(message.by_number, groups[place])))
+    parts, pointers = [], []
+    for place, numbers in groups.items():
+        if place == home:
+            continue
+        name = message.part_name(record.id, numbers)
+        parts.append(_placed(message.part_of(record, numbers, name), place, variants))
+        pointers += message.pointers(numbers, name)
+    return _placed(with_recipients(record, pointers), home, variants), parts
+
+
+def _placed(record: Record, place: _Place, variants: Sequence[Variant]) -> Record:
+    step, number = place
+    if not number:
+        return changed(record, step=step)
+    variant = variants[number - 1]
+    record = changed(
+        record, step=step, header=variant.header, selectors=[*record.selectors, *variant.selectors]
+    )
+    if not variant.has_body:
+        return record
+    return changed(
+        record, body=variant.body, body_key=variant.body_key, body_size=variant.body_size
+    )
+
+
+def _planned(record: Record, now_s: float, policy: RetryPolicy) -> Record:
+    return changed(record, due_s=next_due_s(policy, record.attempts, now_s, record.expires_s))

@@ -1,0 +1,115 @@
+"""Records in a store: read, created once, changed by conditional writes.
+
+It hides what every writer must mind: a ConditionError may be the answer to our own earlier success, so the
+nonce of what stands there decides; a change that lost is made again on what won. After UnavailableError
+the result is unknown. A body belongs to one record alone, so parts get copies.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from columba.common.errors import ConditionError, NotFoundError, UnavailableError
+from columba.queue import record as records
+from columba.queue.record import Record, changed
+from columba.queue.store.base import ABSENT, Condition, match
+from columba.queue.store.calls import StoreCalls
+
+ENV: Final = "env/"
+BODY: Final = "body/"
+_TRIES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """A record as it stands in the store, and where."""
+
+    key: str
+    record: Record
+    etag: str
+
+
+def key_of(owner: str, name: str) -> str:
+    """Return the key of a record: "env/<owner>/<name>"."""
+    return f"{ENV}{owner}/{name}"
+
+
+def owner_of(key: str) -> str:
+    """Return the owner in a record's key."""
+    return key.split("/")[1]
+
+
+class Shelf:
+    """The records of all owners of one store."""
+
+    def __init__(self, store: StoreCalls) -> None:
+        self.store = store
+
+    async def load(self, key: str) -> Shelved:
+        """Return a record; NotFoundError, RecordError."""
+        found = await self.store.get(key)
+        return Shelved(key, records.decode(found.data), found.etag)
+
+    async def find(self, key: str) -> Shelved | None:
+        """Return a record, or None when there is none."""
+        try:
+            return await self.load(key)
+        except NotFoundError:
+            return None
+
+    async def create(self, key: str, record: Record) -> Shelved:
+        """Write a record that is not there yet; ConditionError when another one is."""
+        return await self._write(key, record, ABSENT)
+
+    async def replace(self, old: Shelved, record: Record) -> Shelved:
+        """Write a record over the one that was read; ConditionError when it has changed since."""
+        return await self._write(old.key, record, match(old.etag))
+
+    async def update(self, key: str, change: Callable[[Record], Record]) -> Shelved:
+        """Change a record, again and again until no other writer comes between.
+
+        change must be harmless when it is applied twice. A result equal to what is there is not written.
+        NotFoundError when there is none.
+        """
+        for _ in range(_TRIES):
+            old = await self.load(key)
+            new = change(old.record)
+            if new == old.record:
+                return old
+            try:
+                return await self.replace(old, new)
+            except ConditionError:
+                continue
+        raise UnavailableError(f"{key}: changed by others all the time")
+
+    async def names(self, owner: str) -> AsyncIterator[str]:
+        """Yield the keys of all records of an owner, in order."""
+        async for keys in self.store.pages(f"{ENV}{owner}/"):
+            for key in keys:
+                yield key
+
+    async def with_own_body(self, record: Record, folder: Path) -> Record:
+        """Return the record with a copy of its body, when that is beside it in the store."""
+        if not record.body_key:
+            return record
+        key = new_body_key(record.name)
+        await self.store.copy(record.body_key, key, record.body_size, folder)
+        return changed(record, body_key=key)
+
+    async def _write(self, key: str, record: Record, condition: Condition) -> Shelved:
+        record = records.written(record, secrets.token_hex(8))
+        try:
+            etag = await self.store.put(key, records.encode(record), condition)
+        except ConditionError:
+            there = await self.find(key)
+            if there is None or there.record.nonce != record.nonce:
+                raise
+            return there
+        return Shelved(key, record, etag)
+
+
+def new_body_key(name: str) -> str:
+    """Return the key of a body that no other writer can have chosen."""
+    return f"{BODY}{name}-{secrets.token_hex(8)}"
