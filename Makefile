@@ -27,7 +27,7 @@ check: $(VENV)/ok
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests
+	$(BIN)/mypy tests bench
 	$(BIN)/python -m pytest -m "not slow and not peer" $(ARGS)
 
 bench: packages $(VENV)/ok
