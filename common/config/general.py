@@ -158,29 +158,3 @@ class Scripts:
         "/etc/columba/sieve/route.sieve",
         "Script that decides where each recipient goes.",
     )
-
-
-@dataclass(frozen=True)
-class Handover:
-    """How steps of the chain hand over and take over."""
-
-    handoff_limit: int = setting(
-        Kind.UINT,
-        "2000",
-        "Calls to the next service that one process has in flight; past it mail goes to the queue.",
-    )
-    sync_latency_limit: float = setting(
-        Kind.TIME,
-        "500 ms",
-        "When nine of ten mails wait for our own processes longer than this, fewer are let in.",
-    )
-    takeover_delay: float = setting(
-        Kind.TIME,
-        "60 s",
-        "How long a mail rests in the queue that was taken over from a dead process.",
-    )
-    in_doubt_delay: float = setting(
-        Kind.TIME,
-        "10 mins",
-        "How long a mail rests in the queue whose next hop, or process, was silent at the end.",
-    )
