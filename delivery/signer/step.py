@@ -1,0 +1,188 @@
+"""The signing step: a mail comes in, signatures go before its header, delivery gets it.
+
+It changes no other byte. Body hashing above SMALL and reading of spooled bodies go to a thread; a
+signature itself takes 0.3 ms and is made in place, because handing it to a thread and back costs as much as it gains.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from columba.common.clock import Clock
+from columba.common.errors import StoreError
+from columba.common.hop.chain import Next
+from columba.common.hop.destination import destination
+from columba.common.hop.mail import Mail, StepResult, Why, changed, joined, same_for_all
+from columba.common.ipc import wire
+from columba.common.ipc.calls import OnCall
+from columba.common.ipc.spool import open_body
+from columba.common.log.event import Event
+from columba.common.mail.header import Header
+from columba.common.off_loop import OffLoop
+from columba.delivery.signer.choose import Keys, NoKey, choose
+from columba.delivery.signer.sign import BodyHash, Signer, signature_field
+
+SMALL: Final = 64 * 1024
+RESERVE_NS: Final = 3_000_000_000  # left for storing when hashing takes too long
+UNREADABLE: Final = Why(451, "4.3.0", "The mail can't be read, try again later")
+SLOW: Final = Why(451, "4.4.7", "Signing takes too long, try again later")
+FOREIGN_8BIT: Final = Why(550, "5.6.3", "The next server takes no mail of 8 bits")
+
+
+class HandOver(Protocol):
+    """What the step needs of the chain (common/hop/chain.py)."""
+
+    async def hand_over(
+        self,
+        mail: Mail,
+        to: Next,
+        *,
+        own_deadline_ns: int,
+        key: str = "",
+        on_call: OnCall | None = None,
+    ) -> StepResult:
+        """Return an outcome for each recipient."""
+        ...
+
+    async def give_up(
+        self, mail: Mail, step: wire.StepName, why: Why, own_deadline_ns: int
+    ) -> StepResult:
+        """Store for later, refuse or defer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """What does not change from mail to mail."""
+
+    keys: Keys
+    default: str  # domain that signs what is not the author's
+    spool: Path
+    lifetime_s: int
+
+
+class SigningStep:
+    """Signs mails and hands them on."""
+
+    def __init__(
+        self,
+        signing: Signing,
+        chain: HandOver,
+        to: Next,
+        *,
+        off_loop: OffLoop,
+        clock: Clock,
+        event: Event,
+    ) -> None:
+        self._signing, self._chain, self._to = signing, chain, to
+        self._off_loop, self._clock, self._event = off_loop, clock, event
+
+    async def run(self, mail: Mail, on_call: OnCall | None = None) -> StepResult:
+        """Return an outcome for each recipient."""
+        began_ns = time.monotonic_ns()
+        deadline_ns = mail.handoff.deadline_ns
+        header = Header(mail.header)
+        chosen = choose(mail.handoff, header, self._signing.keys, self._signing.default)
+        if isinstance(chosen, NoKey):
+            return self._no_key(mail, chosen)
+        try:
+            digest = await self._body_digest(mail, deadline_ns - RESERVE_NS)
+        except StoreError as error:
+            self._event.error("A body can't be read", id=mail.handoff.id, error=str(error))
+            return await self._chain.give_up(mail, "dkim", UNREADABLE, deadline_ns)
+        except TimeoutError:
+            return await self._chain.give_up(mail, "dkim", SLOW, deadline_ns)
+        signed = mail.with_header(self._sign(header, digest, chosen.keys))
+        took_ms = (time.monotonic_ns() - began_ns) / 1e6
+        result = await self._hand_on(signed, deadline_ns, on_call)
+        variant = wire.Variant(sign_selectors=tuple(_record_name(key) for key in chosen.keys))
+        result = changed(_without_rework(result), variant, signed.header)
+        return replace(result, took_ms=(*result.took_ms, ("dkim", took_ms)))
+
+    def _sign(self, header: Header, digest: bytes, keys: Sequence[Signer]) -> bytes:
+        now_s, lifetime_s = self._clock.wall_s(), self._signing.lifetime_s
+        fields = [signature_field(header, digest, key, now_s, lifetime_s) for key in keys]
+        return header.prepend(*fields).raw
+
+    async def _body_digest(self, mail: Mail, until_ns: int) -> bytes:
+        """Raises StoreError, TimeoutError."""
+        if not mail.handoff.body.spool and len(mail.body) <= SMALL:
+            return _inline_digest(mail.body)
+        timeout_s = max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
+        return await self._off_loop.run(
+            timeout_s, _digest, self._signing.spool, mail.handoff.body, mail.body
+        )
+
+    async def _hand_on(self, mail: Mail, deadline_ns: int, on_call: OnCall | None) -> StepResult:
+        """Call delivery once for each destination, all at the same time: a slot keeps its connections."""
+        groups: dict[str, list[wire.Recipient]] = {}
+        for recipient in mail.handoff.recipients:
+            name = destination(recipient.route, recipient.address)
+            groups.setdefault(name, []).append(recipient)
+        if len(groups) == 1:
+            return await self._chain.hand_over(
+                mail, self._to, own_deadline_ns=deadline_ns, key=next(iter(groups)), on_call=on_call
+            )
+        async with asyncio.TaskGroup() as tasks:
+            calls = [
+                tasks.create_task(
+                    self._chain.hand_over(
+                        mail.with_recipients(recipients),
+                        self._to,
+                        own_deadline_ns=deadline_ns,
+                        key=name,
+                        on_call=on_call,
+                    )
+                )
+                for name, recipients in groups.items()
+            ]
+        return joined([call.result() for call in calls])
+
+    def _no_key(self, mail: Mail, no_key: NoKey) -> StepResult:
+        kind: wire.OutcomeKind = "failed" if no_key.is_final else "refused"
+        if not no_key.is_final and mail.handoff.origin == "queue":
+            kind = "deferred"
+        self._event.warning(
+            "Mail is not signed", id=mail.handoff.id, reason=no_key.why.text, outcome=kind
+        )
+        step = "dkim" if kind == "deferred" else ""
+        return StepResult(same_for_all(mail.handoff.recipients, kind, no_key.why, step=step))
+
+
+def _inline_digest(body: bytes) -> bytes:
+    body_hash = BodyHash()
+    body_hash.update(body)
+    return body_hash.digest()
+
+
+def _digest(spool: Path, body: wire.Body, inline: bytes) -> bytes:
+    body_hash = BodyHash()
+    with open_body(spool, body, inline) as source:
+        for chunk in source.chunks():
+            body_hash.update(chunk)
+    return body_hash.digest()
+
+
+def _record_name(key: Signer) -> str:
+    return f"{key.selector}._domainkey.{key.domain}"
+
+
+def _without_rework(result: StepResult) -> StepResult:
+    """A hop takes no 8-bit mail: what can't be converted fails (promises §6.4)."""
+    if not any(o.kind == "rework" for o in result.outcomes):
+        return result
+    why = FOREIGN_8BIT
+    outcomes = tuple(
+        msgspec.structs.replace(
+            o, kind="failed", code=why.code, enhanced=why.enhanced, text=why.text
+        )
+        if o.kind == "rework"
+        else o
+        for o in result.outcomes
+    )
+    return replace(result, outcomes=outcomes)
