@@ -1,0 +1,34 @@
+# The answer to RCPT TO: who may send to whom.
+#
+# Accepted: recipients of our own domains that exist, whoever sends; any recipient, if the client is
+# authenticated or stands in trusted_networks. Everything else is refused, so this is no open relay.
+#
+# Look-up tables (columba.conf):
+#   local_domains   our domains; only the key counts
+#   local_users     user@domain -> mailbox below the mail root ("" = domain/user)
+#   aliases         user@domain -> other addresses, separated by commas
+require ["envelope", "environment", "subaddress", "variables",
+         "vnd.columba.lookup", "vnd.columba.smtp"];
+
+if envelope :matches :domain "to" "*" { set :lower "domain" "${1}"; }
+if envelope :matches :localpart "to" "*" { set :lower "local" "${1}"; }
+if envelope :matches :user "to" "*" { set :lower "user" "${1}"; }
+
+# RFC 5321 §4.5.1: <postmaster> needs no domain and is never refused.
+if string "${domain}" "" {
+    if string "${local}" "postmaster" { stop; }
+    reply "550 5.1.3 A recipient needs a domain";
+}
+
+if lookup "local_domains" "${domain}" {
+    # RFC 5321 §4.5.1, RFC 2142 §2: these two always reach somebody.
+    if string "${local}" ["postmaster", "abuse"] { stop; }
+    # ann+lists@example.org belongs to ann@example.org.
+    if lookup "aliases" ["${local}@${domain}", "${user}@${domain}"] { stop; }
+    if lookup "local_users" ["${local}@${domain}", "${user}@${domain}"] { stop; }
+    reply "550 5.1.1 No such user here";
+}
+
+if not environment "vnd.columba.trusted" "yes" {
+    reply "550 5.7.1 Relaying denied";
+}

@@ -1,0 +1,153 @@
+"""The shipped scripts: what they accept, refuse and route."""
+
+from pathlib import Path
+
+import pytest
+
+from columba.common.ipc.wire import Client
+from columba.sieve.engine import Finished, Script, compile_script
+from columba.sieve.environment import Server, envelope_of, environment_of
+from columba.sieve.lang.stage import Stage
+from columba.sieve.run.actions import Redirect, RouteTo
+from tests.fakes.sieve import Tables, outcome_of
+
+FOLDER = Path(__file__).resolve().parents[3] / "etc" / "sieve"
+TABLES: Tables = {
+    "local_domains": {"b.example": "", "own.example": ""},
+    "local_users": {"ann@b.example": "", "bob@b.example": "people/bob"},
+    "aliases": {
+        "team@b.example": "ann@b.example, bob@b.example,carl@far.example",
+        "many@b.example": "a@b.example,b@b.example,c@b.example,d@b.example,e@b.example",
+    },
+}
+
+
+def script(stage: Stage) -> Script:
+    path = FOLDER / f"{stage.value}.sieve"
+    result = compile_script(path.read_bytes(), str(path), stage, tables=TABLES.keys())
+    assert isinstance(result, Script), result.render()
+    return result
+
+
+SCRIPTS = {stage: script(stage) for stage in (Stage.RCPT, Stage.DATA, Stage.ROUTE)}
+STRANGER = Client(ip="192.0.2.9", helo="x.example")
+TRUSTED = Client(ip="127.0.0.1", trusted=True)
+
+
+def ran(
+    stage: Stage,
+    recipient: bytes = b"",
+    client: Client = STRANGER,
+    tables: Tables = TABLES,
+    message: bytes = b"From: x@y.example\r\n\r\n",
+) -> Finished:
+    outcome = outcome_of(
+        SCRIPTS[stage],
+        message=message,
+        envelope=envelope_of(b"s@far.example", (recipient,)),
+        environment=environment_of(stage, Server("mx.b.example"), client),
+        tables=tables,
+    )
+    assert isinstance(outcome, Finished), outcome
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("recipient", "client", "code"),
+    [
+        (b"ann@b.example", STRANGER, 0),
+        (b"ANN@B.EXAMPLE", STRANGER, 0),
+        (b"ann+lists@b.example", STRANGER, 0),
+        (b"team@b.example", STRANGER, 0),
+        (b"nobody@b.example", STRANGER, 550),
+        (b"nobody@b.example", TRUSTED, 550),
+        (b"x@far.example", STRANGER, 550),
+        (b"x@far.example", TRUSTED, 0),
+        (b"postmaster", STRANGER, 0),
+        (b"PostMaster", STRANGER, 0),
+        (b"ann", STRANGER, 550),
+        (b"postmaster@b.example", STRANGER, 0),
+        (b"Abuse@own.example", STRANGER, 0),
+        (b"postmaster@far.example", STRANGER, 550),
+        (b"abuse", STRANGER, 550),
+        (b'"x@far.example"@b.example', STRANGER, 550),
+        (b"x%far.example@b.example", STRANGER, 550),
+        (b"@b.example:x@far.example", STRANGER, 550),
+        (b"x@b.example.far.example", STRANGER, 550),
+        (b"${hex:40}@far.example", STRANGER, 550),
+    ],
+)
+def test_who_may_send_to_whom(recipient: bytes, client: Client, code: int) -> None:
+    refusal = ran(Stage.RCPT, recipient, client).refusal
+    assert (getattr(refusal, "code", 0)) == code
+
+
+def test_an_unreadable_recipient_is_refused() -> None:
+    assert ran(Stage.RCPT, b"a@b@c", TRUSTED).refusal is not None
+
+
+def test_a_silent_table_accepts_and_refuses_nothing() -> None:
+    outcome = outcome_of(
+        SCRIPTS[Stage.RCPT],
+        envelope=envelope_of(b"", (b"ann@b.example",)),
+        tables={**TABLES, "local_users": None},
+    )
+    assert not isinstance(outcome, Finished)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "route"),
+    [
+        (b"Ann@b.example", RouteTo("maildir", path="b.example/ann")),
+        (b"ann+x@b.example", RouteTo("maildir", path="b.example/ann")),
+        (b"bob@b.example", RouteTo("maildir", path="people/bob")),
+        (b"postmaster", RouteTo("maildir", path="postmaster")),
+        (b"abuse@own.example", RouteTo("maildir", path="postmaster")),
+        (b"x@far.example", RouteTo("mx")),
+    ],
+)
+def test_where_mail_goes(recipient: bytes, route: RouteTo) -> None:
+    finished = ran(Stage.ROUTE, recipient)
+    assert finished.route == route
+    assert finished.keeps
+
+
+def test_own_mail_is_signed_for_its_author() -> None:
+    message = b"From: Ann <ann@Own.Example>\r\n\r\n"
+    assert ran(Stage.ROUTE, b"x@far.example", message=message).route == RouteTo(
+        "mx", sign="own.example"
+    )
+
+
+def test_an_alias_sends_on() -> None:
+    finished = ran(Stage.ROUTE, b"team+x@b.example")
+    assert finished.actions == (
+        Redirect("ann@b.example"),
+        Redirect("bob@b.example"),
+        Redirect("carl@far.example"),
+    )
+    assert not finished.keeps
+
+
+def test_an_alias_with_too_many_targets_loses_nothing_silently() -> None:
+    outcome = outcome_of(
+        SCRIPTS[Stage.ROUTE],
+        envelope=envelope_of(b"", (b"many@b.example",)),
+        tables=TABLES,
+    )
+    assert not isinstance(outcome, Finished)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (b"From: a@b.example\r\n\r\nhi\r\n", 0),
+        (b"", 0),
+        (b"From: a@b.example\r\nFrom: c@d.example\r\n\r\n", 550),
+        (b"Received: x\r\n" * 101 + b"\r\n", 554),
+        (b"Received: x\r\n" * 100 + b"\r\n", 0),
+    ],
+)
+def test_what_the_data_stage_refuses(message: bytes, code: int) -> None:
+    refusal = ran(Stage.DATA, b"ann@b.example", message=message).refusal
+    assert getattr(refusal, "code", 0) == code
