@@ -10,6 +10,7 @@ from typing import Final
 DOMAIN: Final = "columba.test"
 USER: Final = f"ann@{DOMAIN}"
 PASSWORD: Final = "correct horse"
+SCRIPTS: Final = ("rcpt", "data", "route")  # of the default policy
 OUTSIDER: Final = "friend@elsewhere.test"
 
 
@@ -17,8 +18,10 @@ OUTSIDER: Final = "friend@elsewhere.test"
 class Plan:
     """One server. Ports of 0 are not listened on; relay "host:port" takes all mail that leaves.
 
-    With own_users the services run as users of their own, else all run as the one who starts them.
-    `more` is configuration appended as it is (the last value wins).
+    Mail for `users` is kept in Maildirs. sign_domain is a local domain too, whose mail is signed. trusted are
+    networks that may relay without a password. dns_port 0 is the system's name server. With own_users the
+    services run as users of their own, else all run as the one who starts them. `more` is configuration
+    appended as it is (the last value wins).
     """
 
     root: Path
@@ -27,6 +30,9 @@ class Plan:
     submissions_port: int = 2465
     relay: str = ""
     sign_domain: str = DOMAIN
+    users: tuple[str, ...] = (USER,)
+    trusted: str = ""
+    dns_port: int = 0
     own_users: bool = False
     more: str = ""
 
@@ -61,6 +67,11 @@ class Plan:
         return self.root / "users"
 
     @property
+    def mailboxes(self) -> Path:
+        """Return the table of local users."""
+        return self.root / "mailboxes"
+
+    @property
     def certificate(self) -> Path:
         """Return the TLS certificate."""
         return self.root / "tls" / "cert.pem"
@@ -82,9 +93,27 @@ class Plan:
 
     def text(self) -> str:
         """Return columba.conf."""
-        users = "" if self.own_users else _ONE_USER
-        sign = self._signing() if self.sign_domain else ""
-        return _BASE.format(plan=self, domain=DOMAIN) + users + sign + self.more
+        text = _BASE.format(plan=self, domain=DOMAIN, domains=",".join(self._domains()))
+        text += f"trusted_networks = {self.trusted}\n" if self.trusted else ""
+        text += f"dns_servers = 127.0.0.1:{self.dns_port}\n" if self.dns_port else ""
+        for stage in SCRIPTS:
+            text += f"sieve_{stage} = {self.script(stage)}\n"
+        text += self._signing() if self.sign_domain else ""
+        return text + ("" if self.own_users else _ONE_USER) + self.more
+
+    def script(self, stage: str) -> Path:
+        """Return the path of a stage's script."""
+        return self.scripts / f"{stage}.sieve"
+
+    def relayed(self, route_script: str) -> str:
+        """Return the route script with the relay in the place of MX; without a relay, as it is."""
+        host, _, port = self.relay.rpartition(":")
+        wanted = f'route :relay "[{host}]" :port {port}'
+        return route_script.replace("route :mx", wanted) if host else route_script
+
+    def _domains(self) -> list[str]:
+        """Return the local domains."""
+        return list(dict.fromkeys(name for name in (DOMAIN, self.sign_domain) if name))
 
     def _signing(self) -> str:
         """Return the section that names the signing key."""
@@ -110,6 +139,7 @@ base_dir = {plan.run}
 state_dir = {plan.state}
 log_path = {plan.log}
 listen = 127.0.0.1
+mail_root = {plan.mail}
 ssl_cert_file = {plan.certificate}
 ssl_key_file = {plan.tls_key}
 service smtpd {{
@@ -123,5 +153,14 @@ service smtpd {{
     port = {plan.submissions_port}
     ssl = yes
   }}
+}}
+lookup local_domains {{
+  url = inline:{domains}
+}}
+lookup local_users {{
+  url = file:{plan.mailboxes}
+}}
+lookup aliases {{
+  url = inline:
 }}
 """

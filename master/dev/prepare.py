@@ -1,4 +1,7 @@
-"""Write a Plan down: folders, keys, users, configuration. What is there already is kept, but for columba.conf."""
+"""Write a Plan down: folders, keys, users, configuration.
+
+Keys, users and mail that are there already are kept; columba.conf and the scripts are written anew.
+"""
 
 import datetime
 import grp
@@ -9,10 +12,12 @@ from typing import Final
 
 import argon2
 
+import columba
 from columba.master.dev import keys
-from columba.master.dev.plan import DOMAIN, PASSWORD, USER, Plan
+from columba.master.dev.plan import DOMAIN, PASSWORD, SCRIPTS, Plan
 
 SECRET: Final = 0o600
+POLICY: Final = Path(columba.__file__).parent / "etc" / "sieve"
 GROUP: Final = "columba"
 
 
@@ -25,12 +30,17 @@ def prepare(plan: Plan) -> None:
     if not plan.dkim_key.exists():
         _write(plan.dkim_key, keys.dkim_key())
     if not plan.passwords.exists():
-        line = f"{USER}:{{ARGON2ID}}{argon2.PasswordHasher().hash(PASSWORD)}\n"
-        _write(plan.passwords, line.encode())
+        secret = argon2.PasswordHasher().hash(PASSWORD)
+        lines = [f"{user}:{{ARGON2ID}}{secret}\n" for user in plan.users]
+        _write(plan.passwords, "".join(lines).encode())
     if plan.own_users:
         _give(plan.dkim_key, "columba-keys")
         _give(plan.passwords, "columba-auth")
         _give(plan.mail, "columba")
+    plan.mailboxes.write_text("".join(f"{user}\n" for user in plan.users))
+    for stage in SCRIPTS:
+        text = (POLICY / f"{stage}.sieve").read_text()
+        plan.script(stage).write_text(plan.relayed(text))
     plan.config.write_text(plan.text())
 
 

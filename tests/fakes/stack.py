@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from columba.master.dev import readers
-from columba.master.dev.plan import PASSWORD, USER, Plan
+from columba.master.dev.plan import DOMAIN, PASSWORD, USER, Plan
 from columba.master.dev.prepare import prepare
 from tests.peers.process import Program, answers, free_port, run, wait_until
 
@@ -29,7 +29,8 @@ class Options:
     """What differs from the development server.
 
     relay "host:port" takes all mail that is not local. scripts: stage to Sieve text, instead of the default
-    policy's. more: configuration appended as it is. environment: for the master and its children.
+    policy's (a stage that has none by default is named in `more`). more: configuration appended as it is.
+    environment: for the master and its children. dns_port: of a name server on 127.0.0.1.
     """
 
     relay: str = ""
@@ -38,7 +39,9 @@ class Options:
     scripts: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     own_users: bool | None = None  # None: where it can be done
-    name_server: int = 0  # port on 127.0.0.1
+    users: tuple[str, ...] = (USER, f"bob@{DOMAIN}", f"cy@{DOMAIN}")
+    trusted: str = "127.0.0.0/8"
+    dns_port: int = 0
 
 
 class Stack:
@@ -61,13 +64,16 @@ class Stack:
             submissions_port=self.ports["submissions"],
             relay=self.options.relay,
             sign_domain=self.options.sign_domain,
+            users=self.options.users,
+            trusted=self.options.trusted,
+            dns_port=self.options.dns_port,
             own_users=can_have_own_users() if own is None else own,
             more=self.options.more,
         )
         self.run_dir, self.log_path = self.plan.run, self.plan.log
         prepare(self.plan)
         for stage, text in self.options.scripts.items():
-            (self.plan.scripts / f"{stage}.sieve").write_text(text)
+            self.plan.script(stage).write_text(text)
         self.start()
 
     def start(self) -> None:

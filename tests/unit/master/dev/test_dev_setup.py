@@ -60,6 +60,24 @@ def test_one_user_unless_asked_otherwise() -> None:
     assert "\ndkim " not in Plan(Path("/x"), sign_domain="").text()
 
 
+def test_the_relay_takes_the_place_of_mx() -> None:
+    plan = Plan(Path("/x"), relay="127.0.0.1:2526")
+    script = 'route :mx :tls "may" :sign "${author}";'
+    wanted = 'route :relay "[127.0.0.1]" :port 2526 :tls "may" :sign "${author}";'
+    assert plan.relayed(script) == wanted
+    assert Plan(Path("/x")).relayed(script) == script
+
+
+def test_the_default_policy_is_written_with_the_relay(tmp_path: Path) -> None:
+    plan = Plan(tmp_path, relay="127.0.0.1:2526", sign_domain="signed.test", trusted="10.0.0.0/8")
+    prepare(plan)
+    assert ":port 2526" in plan.script("route").read_text()
+    text = plan.config.read_text()
+    assert f"sieve_rcpt = {plan.script('rcpt')}\n" in text
+    assert "url = inline:columba.test,signed.test\n" in text
+    assert "trusted_networks = 10.0.0.0/8\n" in text
+
+
 def test_an_unknown_user_is_an_obstacle() -> None:
     why = readers.obstacle(Path(sys.executable), ("nobody-of-that-name",))
     wanted = "there is no user" if os.geteuid() == 0 else "not started by root"
