@@ -1,0 +1,45 @@
+"""The scripts of the stages: read and compiled once, at the start of the process."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from columba.common.config.general import Scripts
+from columba.common.errors import ConfigError
+from columba.sieve.engine import CompileErrors, Script, compile_script
+from columba.sieve.lang.limits import Limits
+from columba.sieve.lang.stage import Stage
+
+STAGES = (
+    Stage.CONNECT,
+    Stage.HELO,
+    Stage.AUTH,
+    Stage.MAIL,
+    Stage.RCPT,
+    Stage.DATA,
+    Stage.ROUTE,
+)
+
+
+def script_paths(settings: Scripts) -> dict[Stage, Path]:
+    """Return the path of each stage's script; a stage without one is missing."""
+    paths = {stage: getattr(settings, f"sieve_{stage.value}") for stage in STAGES}
+    return {stage: Path(path) for stage, path in paths.items() if path}
+
+
+def load_scripts(
+    settings: Scripts, limits: Limits, tables: Collection[str]
+) -> Mapping[Stage, Script]:
+    """Return the compiled script of each stage; raises ConfigError with the first mistake."""
+    scripts: dict[Stage, Script] = {}
+    for stage, path in script_paths(settings).items():
+        try:
+            octets = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"sieve_{stage.value}: can't open {path}: {error.strerror}"
+            ) from error
+        compiled = compile_script(octets, str(path), stage, limits=limits, tables=tables)
+        if isinstance(compiled, CompileErrors):
+            raise compiled.as_config_error()
+        scripts[stage] = compiled
+    return scripts

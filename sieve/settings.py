@@ -1,0 +1,27 @@
+"""Settings of sieve-filter.
+
+Pure.
+"""
+
+from dataclasses import dataclass
+
+from columba.common.config.general import General, Handing, Lookups, Scripts
+from columba.common.config.schema import Kind, setting
+
+
+@dataclass(frozen=True)
+class Settings(General, Scripts, Lookups, Handing):
+    """What sieve-filter needs to know."""
+
+    lookup_timeout: float = setting(
+        Kind.TIME, "5 secs", "How long a look-up may take before the mail is answered 451."
+    )
+    sieve_max_actions: int = setting(Kind.UINT, "32", "Actions that one script may take.")
+    sieve_max_redirects: int = setting(Kind.UINT, "4", "Redirects that one script may make.")
+    sieve_max_cpu_time: float = setting(
+        Kind.TIME, "30 secs", "CPU time that one run of a script may use."
+    )
+    sieve_max_script_size: int = setting(Kind.SIZE, "1 M", "Largest script that is read.")
+    recipient_limit_expanded: int = setting(
+        Kind.UINT, "1000", "Recipients of one mail after aliases and redirects."
+    )

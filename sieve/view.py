@@ -1,0 +1,103 @@
+"""What a script sees of a mail and its client: from wire structs to the engine's inputs.
+
+Pure. Octets of addresses that are no UTF-8 become surrogates, which no test matches by accident.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from columba.common.ipc import wire
+from columba.common.mail.header import Header
+from columba.sieve.lang.limits import Limits
+from columba.sieve.run.envelope import Envelope, Path, parse_path
+from columba.sieve.run.machine import Inputs
+from columba.sieve.run.message import EMPTY, Message
+from columba.sieve.run.state import Clock
+
+OWN = "vnd.columba."
+
+
+def message_view(header: bytes, body: wire.Body) -> Message:
+    """Return the message as scripts see it; size counts the empty line between header and body."""
+    return Message(Header(header), len(header) + 2 + body.size)
+
+
+def environment(client: wire.Client, **own: str) -> Mapping[str, str]:
+    """Return the environment's items: RFC 5183 §4.1 and ours. own: further items of ours."""
+    items = {
+        "domain": client.name.partition(".")[2],
+        "location": "MTA",
+        "name": "Columba",
+        "phase": "during",
+        "remote-host": client.name,
+        "remote-ip": client.ip,
+        OWN + "helo": client.helo,
+        OWN + "listener": client.listener,
+        OWN + "login": client.login,
+        OWN + "protocol": client.protocol,
+        OWN + "session": client.session,
+        OWN + "tls": client.tls,
+        OWN + "trusted": "yes" if client.trusted else "no",
+    }
+    items.update({OWN + name: value for name, value in own.items()})
+    return items
+
+
+def envelope(
+    sender: bytes, recipients: Iterable[bytes], login: str, original: bytes = b""
+) -> Envelope:
+    """Return the engine's envelope; unreadable recipients are left out."""
+    paths = [_path(address) for address in recipients]
+    return Envelope(
+        sender=_path(sender),
+        recipients=tuple(path for path in paths if path is not None),
+        original=_path(original) if original else None,
+        login=login,
+    )
+
+
+def stage_inputs(call: wire.Stage, clock: Clock, limits: Limits) -> Inputs:
+    """Return the inputs of a stage before data."""
+    recipients = [call.recipient] if call.recipient else []
+    return Inputs(
+        clock=clock,
+        message=EMPTY,
+        envelope=envelope(call.sender, recipients, call.client.login),
+        environment=environment(
+            call.client, id=call.id, recipients=str(call.recipients), stage=call.stage
+        ),
+        variables=call.variables,
+        limits=limits,
+    )
+
+
+def message_inputs(
+    handoff: wire.Handoff,
+    message: Message,
+    stage: str,
+    recipients: Iterable[wire.Recipient],
+    variables: Mapping[str, str],
+    clock: Clock,
+    limits: Limits,
+) -> Inputs:
+    """Return the inputs of the data stage (all recipients) or the route stage (one)."""
+    them = list(recipients)
+    original = them[0].original or them[0].address if len(them) == 1 else b""
+    return Inputs(
+        clock=clock,
+        message=message,
+        envelope=envelope(
+            handoff.envelope.sender,
+            [r.address for r in them],
+            handoff.client.login,
+            original,
+        ),
+        environment=environment(
+            handoff.client, id=handoff.id, recipients=str(len(them)), stage=stage
+        ),
+        variables=variables,
+        limits=limits,
+    )
+
+
+def _path(address: bytes) -> Path | None:
+    return parse_path("<" + address.decode("utf-8", "surrogateescape") + ">")
