@@ -9,6 +9,8 @@ import pytest
 
 from tests.peers.all import Peers, open_folder
 
+hypothesis.settings.register_profile("steady", deadline=None)
+hypothesis.settings.load_profile("steady")
 hypothesis.settings.register_profile("fuzz", max_examples=20_000, deadline=None)
 
 
