@@ -18,7 +18,7 @@ OUTSIDER: Final = "friend@elsewhere.test"
 class Plan:
     """One server. Ports of 0 are not listened on; relay "host:port" takes all mail that leaves.
 
-    Mail for `users` is kept in Maildirs. sign_domain is a local domain too, whose mail is signed. trusted are
+    Mail for `users` is kept in Maildirs. domains are local, and what they write is signed. trusted are
     networks that may relay without a password. dns_port 0 is the system's name server. With own_users the
     services run as users of their own, else all run as the one who starts them. `more` is configuration
     appended as it is (the last value wins).
@@ -29,7 +29,7 @@ class Plan:
     submission_port: int = 2587
     submissions_port: int = 2465
     relay: str = ""
-    sign_domain: str = DOMAIN
+    domains: tuple[str, ...] = (DOMAIN,)
     users: tuple[str, ...] = (USER,)
     trusted: str = ""
     dns_port: int = 0
@@ -93,12 +93,12 @@ class Plan:
 
     def text(self) -> str:
         """Return columba.conf."""
-        text = _BASE.format(plan=self, domain=DOMAIN, domains=",".join(self._domains()))
+        text = _BASE.format(plan=self, domain=DOMAIN, domains=",".join(self.domains))
         text += f"trusted_networks = {self.trusted}\n" if self.trusted else ""
         text += f"dns_servers = 127.0.0.1:{self.dns_port}\n" if self.dns_port else ""
         for stage in SCRIPTS:
             text += f"sieve_{stage} = {self.script(stage)}\n"
-        text += self._signing() if self.sign_domain else ""
+        text += "".join(self._signing(domain) for domain in self.domains)
         return text + ("" if self.own_users else _ONE_USER) + self.more
 
     def script(self, stage: str) -> Path:
@@ -111,13 +111,9 @@ class Plan:
         wanted = f'route :relay "[{host}]" :port {port}'
         return route_script.replace("route :mx", wanted) if host else route_script
 
-    def _domains(self) -> list[str]:
-        """Return the local domains."""
-        return list(dict.fromkeys(name for name in (DOMAIN, self.sign_domain) if name))
-
-    def _signing(self) -> str:
-        """Return the section that names the signing key."""
-        return f"dkim {self.sign_domain} {{\n  selector = dev\n  key_file = {self.dkim_key}\n}}\n"
+    def _signing(self, domain: str) -> str:
+        """Return the section that names a domain's signing key."""
+        return f"dkim {domain} {{\n  selector = dev\n  key_file = {self.dkim_key}\n}}\n"
 
 
 _ONE_USER: Final = """

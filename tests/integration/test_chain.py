@@ -95,10 +95,10 @@ def test_local_mail_is_in_the_maildir_before_250(peers: Peers) -> None:
 @pytest.mark.parametrize("port", ["submission", "submissions"])
 def test_submission_wants_a_password_and_signs(peers: Peers, port: str) -> None:
     hop = peers.hop()
-    stack = start(peers, Options(relay=f"127.0.0.1:{hop.port}", trusted="", sign_domain="s.test"))
+    stack = start(peers, Options(relay=f"127.0.0.1:{hop.port}", trusted=""))
     context = ssl.create_default_context(cafile=str(stack.plan.certificate))
     mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = "me@s.test", OUTSIDE, "signed"
+    mail["From"], mail["To"], mail["Subject"] = "me@sender.test", OUTSIDE, "signed"
     mail.set_content("Grüße\r\n" * 10)
     number = stack.ports[port]
     with (
@@ -115,8 +115,8 @@ def test_submission_wants_a_password_and_signs(peers: Peers, port: str) -> None:
         client.login(stack.user, stack.password)
         assert client.send_message(mail) == {}
     (taken,) = hop.taken()
-    record = stack.columbadm("dkim", "dns", "s.test").stdout
-    verdict = verify(peers.folder, taken.message, {"dev._domainkey.s.test": txt_of(record)})
+    record = stack.columbadm("dkim", "dns", "sender.test").stdout
+    verdict = verify(peers.folder, taken.message, {"dev._domainkey.sender.test": txt_of(record)})
     assert verdict.passed, verdict.text
 
 

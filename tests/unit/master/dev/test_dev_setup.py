@@ -57,7 +57,7 @@ def test_the_password_is_the_one_that_is_shown(tmp_path: Path) -> None:
 def test_one_user_unless_asked_otherwise() -> None:
     assert "default_internal_user =\n" in Plan(Path("/x")).text()
     assert "default_internal_user" not in Plan(Path("/x"), own_users=True).text()
-    assert "\ndkim " not in Plan(Path("/x"), sign_domain="").text()
+    assert "\ndkim columba.test {\n" in Plan(Path("/x")).text()
 
 
 def test_the_relay_takes_the_place_of_mx() -> None:
@@ -69,7 +69,12 @@ def test_the_relay_takes_the_place_of_mx() -> None:
 
 
 def test_the_default_policy_is_written_with_the_relay(tmp_path: Path) -> None:
-    plan = Plan(tmp_path, relay="127.0.0.1:2526", sign_domain="signed.test", trusted="10.0.0.0/8")
+    plan = Plan(
+        tmp_path,
+        relay="127.0.0.1:2526",
+        domains=("columba.test", "signed.test"),
+        trusted="10.0.0.0/8",
+    )
     prepare(plan)
     assert ":port 2526" in plan.script("route").read_text()
     text = plan.config.read_text()
