@@ -14,11 +14,14 @@ class Answers:
     def __init__(self, tables: Mapping[str, Table], timeout_s: float) -> None:
         self._tables, self._timeout_s = tables, timeout_s
 
-    async def finish(self, machine: Machine) -> Outcome:
-        """Run a machine to its end, answering what it asks."""
+    async def finish(self, machine: Machine, found: list[str] | None = None) -> Outcome:
+        """Run a machine to its end, answering what it asks; keys that tables know are added to `found`."""
         step = machine.step()
         while isinstance(step, Lookup):
-            step = machine.step(await self._look_up(step))
+            answer = await self._look_up(step)
+            if found is not None and isinstance(answer, Found):
+                found.append(step.key)
+            step = machine.step(answer)
         return step
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from columba.sieve.answers import Answers
 from columba.sieve.branch import DISCARDED, FAILED_SCRIPT, Leaf, fenced, same_copy, with_shadows
 from columba.sieve.engine import begin
 from columba.sieve.expand import Expander, Expansion
+from columba.sieve.grouping import group_of
 from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.run.actions import Reject, Reply
@@ -114,7 +115,8 @@ class SieveFilter:
         if script is None:
             return wire.Verdict(variables=stage.variables)
         inputs = stage_inputs(stage, time.thread_time_ns, self._limits)
-        outcome = await self._answers.finish(begin(script, inputs))
+        found: list[str] = []
+        outcome = await self._answers.finish(begin(script, inputs), found)
         if isinstance(outcome, Failed):
             error = outcome.error
             self._context.event.warning(
@@ -126,7 +128,11 @@ class SieveFilter:
             )
             why = FAILED_SCRIPT
             return wire.Verdict(action="reply", code=why.code, enhanced=why.enhanced, text=why.text)
-        return _verdict(outcome)
+        verdict = _verdict(outcome)
+        if stage.stage == "rcpt" and verdict.action == "accept" and not stage.client.trusted:
+            group = await group_of(self._expander, stage, found)
+            verdict = msgspec.structs.replace(verdict, group=group)
+        return verdict
 
     async def _mail(self, mail: Mail, call: Incoming) -> StepResult:
         began_ns = time.monotonic_ns()

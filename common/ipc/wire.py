@@ -192,6 +192,9 @@ class Verdict(Frozen, frozen=True, tag="verdict", kw_only=True):
     text: str = ""
     delay_ms: int = 0
     variables: dict[str, str] = {}
+    group: str = (
+        ""  # rcpt, untrusted clients: recipients of one group have one result (promises §2.4)
+    )
     version: int = VERSION
 
 

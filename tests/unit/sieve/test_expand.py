@@ -10,6 +10,7 @@ from columba.sieve.answers import Answers
 from columba.sieve.branch import Leaf, fenced, same_copy, with_shadows
 from columba.sieve.engine import CompileErrors, compile_script
 from columba.sieve.expand import Expander, Expansion
+from columba.sieve.grouping import group_of
 from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.view import environment, message_view
@@ -202,3 +203,30 @@ def test_the_environment_names_the_client(is_trusted: bool) -> None:
     assert items["remote-ip"] == "192.0.2.1"
     assert items["vnd.columba.trusted"] == ("yes" if is_trusted else "no")
     assert items["vnd.columba.stage"] == "rcpt"
+
+
+def rcpt_stage(address: bytes) -> wire.Stage:
+    return wire.Stage(stage="rcpt", deadline_ns=0, client=wire.Client(), recipient=address)
+
+
+MIXED = """require ["envelope", "vnd.columba.route"];
+if envelope :domain "to" "x" { route :maildir "ann"; }
+elsif envelope :domain "to" "both" { redirect "a@one"; redirect "b@two"; }
+elsif envelope :domain "to" "none" { discard; }
+else { route :relay "gate.example"; }"""
+
+
+@pytest.mark.parametrize(
+    ("address", "found", "group"),
+    [
+        (b"Ann@x", ["ann@X"], "maildir:"),
+        (b"ann@x", ["x"], ""),
+        (b"a@far", [], "relay:gate.example:25"),
+        (b"a@both", [], "relay:gate.example:25"),
+        (b"a@none", [], ""),
+    ],
+)
+async def test_only_recipients_with_one_result_form_a_group(
+    address: bytes, found: list[str], group: str
+) -> None:
+    assert await group_of(expander(route=MIXED), rcpt_stage(address), found) == group
