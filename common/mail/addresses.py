@@ -1,8 +1,9 @@
 """Address lists of header fields.
 
 Pure: RFC 5322 §3.4 with the obsolete forms of §4.4 (routes, empty list members, dots in phrases, blanks
-round dots) and RFC 6532 (UTF-8). Reads any bytes and never raises: what is no address is left out, and the
-result says that the list was not clean. Who may write what in From is not decided here.
+round dots), RFC 6532 (UTF-8), RFC 6854 (groups in From). Reads any bytes and never raises: what is no
+address is left out, and the result says that the list was not clean. Who may write what in From is not
+decided here.
 """
 
 import re
