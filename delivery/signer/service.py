@@ -20,6 +20,7 @@ from columba.common.ipc.server import Answer, Incoming, Server
 from columba.common.service import Context
 from columba.delivery.signer.choose import default_domain
 from columba.delivery.signer.keys import KeyRing, load_key, load_ring
+from columba.delivery.signer.rework import Reworker
 from columba.delivery.signer.settings import Settings
 from columba.delivery.signer.step import Signing, SigningStep
 
@@ -51,6 +52,7 @@ class Signer:
             Signing(ring, default, Path(settings.spool_dir), lifetime_s),
             chain,
             Next("delivery", "delivery", admission),
+            reworker=Reworker(Path(settings.spool_dir), context.name, context.off_loop),
             off_loop=context.off_loop,
             clock=SystemClock(),
             event=context.event,

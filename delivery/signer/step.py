@@ -25,6 +25,7 @@ from columba.common.log.event import Event
 from columba.common.mail.header import Header
 from columba.common.off_loop import OffLoop
 from columba.delivery.signer.choose import Keys, NoKey, choose
+from columba.delivery.signer.rework import Reworker
 from columba.delivery.signer.sign import BodyHash, Signer, signature_field
 
 SMALL: Final = 64 * 1024
@@ -75,34 +76,73 @@ class SigningStep:
         chain: HandOver,
         to: Next,
         *,
+        reworker: Reworker,
         off_loop: OffLoop,
         clock: Clock,
         event: Event,
     ) -> None:
+        self._reworker = reworker
         self._signing, self._chain, self._to = signing, chain, to
         self._off_loop, self._clock, self._event = off_loop, clock, event
 
     async def run(self, mail: Mail, on_call: OnCall | None = None) -> StepResult:
         """Return an outcome for each recipient."""
-        began_ns = time.monotonic_ns()
-        deadline_ns = mail.handoff.deadline_ns
         header = Header(mail.header)
         chosen = choose(mail.handoff, header, self._signing.keys, self._signing.default)
         if isinstance(chosen, NoKey):
             return self._no_key(mail, chosen)
+        deadline_ns = mail.handoff.deadline_ns
         try:
-            digest = await self._body_digest(mail, deadline_ns - RESERVE_NS)
+            result = await self._signed_and_handed_on(mail, chosen.keys, on_call)
+            return await self._without_rework(mail, result, chosen.keys, on_call)
         except StoreError as error:
             self._event.error("A body can't be read", id=mail.handoff.id, error=str(error))
             return await self._chain.give_up(mail, "dkim", UNREADABLE, deadline_ns)
         except TimeoutError:
             return await self._chain.give_up(mail, "dkim", SLOW, deadline_ns)
-        signed = mail.with_header(self._sign(header, digest, chosen.keys))
+
+    async def _signed_and_handed_on(
+        self, mail: Mail, keys: Sequence[Signer], on_call: OnCall | None
+    ) -> StepResult:
+        """Raises StoreError, TimeoutError: then nothing was begun."""
+        began_ns, deadline_ns = time.monotonic_ns(), mail.handoff.deadline_ns
+        digest = await self._body_digest(mail, deadline_ns - RESERVE_NS)
+        signed = mail.with_header(self._sign(Header(mail.header), digest, keys))
         took_ms = (time.monotonic_ns() - began_ns) / 1e6
         result = await self._hand_on(signed, deadline_ns, on_call)
-        variant = wire.Variant(sign_selectors=tuple(_record_name(key) for key in chosen.keys))
-        result = changed(_without_rework(result), variant, signed.header)
+        variant = wire.Variant(sign_selectors=tuple(_record_name(key) for key in keys))
+        result = changed(result, variant, signed.header)
         return replace(result, took_ms=(*result.took_ms, ("dkim", took_ms)))
+
+    async def _without_rework(
+        self, mail: Mail, result: StepResult, keys: Sequence[Signer], on_call: OnCall | None
+    ) -> StepResult:
+        """Where a hop takes no 8 bits, send our own mail once more in 7, and fail foreign mail (promises §6.4)."""
+        numbers = {o.number for o in result.outcomes if o.kind == "rework"}
+        if not numbers:
+            return result
+        kept = tuple(o for o in result.outcomes if o.kind != "rework")
+        left = mail.with_recipients(r for r in mail.handoff.recipients if r.number in numbers)
+        again = await self._once_more(left, keys, on_call)
+        return replace(result, outcomes=(*kept, *again))
+
+    async def _once_more(
+        self, mail: Mail, keys: Sequence[Signer], on_call: OnCall | None
+    ) -> tuple[wire.Outcome, ...]:
+        """Never raises: what the first round reached must be told."""
+        recipients, deadline_ns = mail.handoff.recipients, mail.handoff.deadline_ns
+        try:
+            ours = await self._reworker.rework(mail, deadline_ns - RESERVE_NS)
+            if ours is None:
+                return same_for_all(recipients, "failed", FOREIGN_8BIT)
+            try:
+                result = await self._signed_and_handed_on(ours, keys, on_call)
+            finally:
+                self._reworker.forget(ours)
+        except (StoreError, TimeoutError) as error:
+            self._event.error("No copy in 7 bits", id=mail.handoff.id, error=str(error))
+            result = await self._chain.give_up(mail, "dkim", UNREADABLE, deadline_ns)
+        return tuple(_begin_anew(outcome) for outcome in result.outcomes)
 
     def _sign(self, header: Header, digest: bytes, keys: Sequence[Signer]) -> bytes:
         now_s, lifetime_s = self._clock.wall_s(), self._signing.lifetime_s
@@ -172,17 +212,13 @@ def _record_name(key: Signer) -> str:
     return f"{key.selector}._domainkey.{key.domain}"
 
 
-def _without_rework(result: StepResult) -> StepResult:
-    """A hop takes no 8-bit mail: what can't be converted fails (promises §6.4)."""
-    if not any(o.kind == "rework" for o in result.outcomes):
-        return result
-    why = FOREIGN_8BIT
-    outcomes = tuple(
-        msgspec.structs.replace(
-            o, kind="failed", code=why.code, enhanced=why.enhanced, text=why.text
+def _begin_anew(outcome: wire.Outcome) -> wire.Outcome:
+    """A copy is not kept: what is deferred resumes here with the mail as it came; a second rework fails."""
+    if outcome.kind == "deferred":
+        return msgspec.structs.replace(outcome, step="dkim", variant=0)
+    if outcome.kind == "rework":
+        code, enhanced, text = FOREIGN_8BIT.code, FOREIGN_8BIT.enhanced, FOREIGN_8BIT.text
+        return msgspec.structs.replace(
+            outcome, kind="failed", code=code, enhanced=enhanced, text=text
         )
-        if o.kind == "rework"
-        else o
-        for o in result.outcomes
-    )
-    return replace(result, outcomes=outcomes)
+    return outcome

@@ -1,6 +1,7 @@
 """The signing step: what goes on to delivery, and what it answers."""
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,11 +17,12 @@ from columba.common.hop.mail import Mail, StepResult, Why, same_for_all
 from columba.common.ids import new_id
 from columba.common.ipc import wire
 from columba.common.ipc.calls import OnCall
-from columba.common.ipc.spool import spool_name
+from columba.common.ipc.spool import open_body, spool_name
 from columba.common.log.event import Event, Level
 from columba.common.mail.header import Header
 from columba.common.off_loop import OffLoop
 from columba.delivery.signer.keys import KeyRing, KeyType, generate
+from columba.delivery.signer.rework import Reworker
 from columba.delivery.signer.step import Signing, SigningStep
 
 RING = KeyRing(
@@ -93,7 +95,10 @@ def make_step(chain: FakeChain, spool: Path) -> SigningStep:
     event = Event(no_log)
     to = Next("delivery", "delivery", admission)
     off_loop = OffLoop(1, "test")
-    return SigningStep(signing, chain, to, off_loop=off_loop, clock=SystemClock(), event=event)
+    reworker = Reworker(spool, "dkim.0.1", off_loop)
+    return SigningStep(
+        signing, chain, to, reworker=reworker, off_loop=off_loop, clock=SystemClock(), event=event
+    )
 
 
 def check(message: bytes) -> None:
@@ -117,13 +122,10 @@ async def test_every_key_of_the_domain_signs_and_nothing_else_changes(tmp_path: 
 
 async def test_a_spooled_body_is_read_from_its_file(tmp_path: Path) -> None:
     chain, body = FakeChain(), b"A line of text, \t and blanks \r\n" * 40000
-    mail = make_mail(body=b"")
-    name = spool_name(mail.handoff.id, 1, "smtpd.0.1")
-    (tmp_path / name).write_bytes(body)
-    handoff = msgspec.structs.replace(mail.handoff, body=wire.Body(size=len(body), spool=name))
-    await make_step(chain, tmp_path).run(replace(mail, handoff=handoff))
+    mail = spooled(make_mail(body=b""), tmp_path, body)
+    await make_step(chain, tmp_path).run(mail)
     ((sent, _),) = chain.came
-    assert sent.handoff.body.spool == name
+    assert sent.handoff.body == mail.handoff.body
     check(sent.header + b"\r\n" + body)
 
 
@@ -188,10 +190,63 @@ async def test_nothing_leaves_without_a_signature(
     assert not chain.came
 
 
-async def test_a_hop_that_takes_no_8_bits(tmp_path: Path) -> None:
+class SevenBitChain(FakeChain):
+    """A delivery whose hop takes no octet above 127."""
+
+    spool: Path
+
+    async def hand_over(
+        self,
+        mail: Mail,
+        to: Next,
+        *,
+        own_deadline_ns: int,
+        key: str = "",
+        on_call: OnCall | None = None,
+    ) -> StepResult:
+        with open_body(self.spool, mail.handoff.body, mail.body) as source:
+            body = b"".join(source.chunks())
+        check(mail.header + b"\r\n" + body)
+        kind: wire.OutcomeKind = "delivered" if body.isascii() else "rework"
+        self.kinds = dict.fromkeys((r.address for r in mail.handoff.recipients), kind)
+        return await super().hand_over(
+            mail, to, own_deadline_ns=own_deadline_ns, key=key, on_call=on_call
+        )
+
+
+def spooled(mail: Mail, folder: Path, body: bytes) -> Mail:
+    name = spool_name(mail.handoff.id, 1, "smtpd.0.1")
+    (folder / name).write_bytes(body)
+    reference = wire.Body(size=len(body), spool=name)
+    return replace(mail, handoff=msgspec.structs.replace(mail.handoff, body=reference), body=b"")
+
+
+@pytest.mark.parametrize("body", ["grün\r\n".encode(), "grün\r\n".encode() * 20_000])
+async def test_our_own_mail_goes_once_more_in_seven_bits(tmp_path: Path, body: bytes) -> None:
+    chain = SevenBitChain()
+    chain.spool = tmp_path
+    mail = spooled(make_mail(body=b""), tmp_path, body)
+    result = await make_step(chain, tmp_path).run(mail)
+    assert [o.kind for o in result.outcomes] == ["delivered"]
+    assert len(chain.came) == 2
+    assert b"quoted-printable" in chain.came[1][0].header
+    assert os.listdir(tmp_path) == [mail.handoff.body.spool]
+
+
+async def test_foreign_mail_is_not_rewritten(tmp_path: Path) -> None:
+    chain = SevenBitChain()
+    chain.spool = tmp_path
+    mail = make_mail(body="grün\r\n".encode())
+    handoff = msgspec.structs.replace(mail.handoff, kind="received")
+    result = await make_step(chain, tmp_path).run(replace(mail, handoff=handoff))
+    assert [(o.kind, o.enhanced) for o in result.outcomes] == [("failed", "5.6.3")]
+
+
+async def test_a_hop_that_never_has_enough(tmp_path: Path) -> None:
     chain = FakeChain(kinds={b"a@x.example": "rework"})
     result = await make_step(chain, tmp_path).run(make_mail((b"a@x.example", b"b@y.example")))
     assert sorted((o.kind, o.enhanced) for o in result.outcomes) == [
         ("delivered", ""),
         ("failed", "5.6.3"),
     ]
+    assert len(chain.came) == 3
