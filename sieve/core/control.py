@@ -13,7 +13,7 @@ from columba.sieve.run.code import STOP, Code, all_of, any_of, constant, negate,
 
 def build_require(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §3.2: first in the script; each unknown capability is an error of its own."""
-    if compiler.is_level or not compiler.may_require:
+    if compiler.level or not compiler.may_require:
         compiler.error(bound.at, "the require command must stand before all other commands")
         return None
     for name in bound.strings(0):

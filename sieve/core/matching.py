@@ -25,11 +25,11 @@ MATCH_TAGS: Final = (
     Tag("contains", MATCH_TYPE, meaning=CONTAINS),
     Tag("matches", MATCH_TYPE, meaning=MATCHES),
 )
-ALL_PART: Final = AddressPart(lambda local, domain: f"{local}@{domain}" if domain else local)
+ALL_PART: Final = AddressPart(lambda local, domain, _: f"{local}@{domain}" if domain else local)
 ADDRESS_TAGS: Final = (
     Tag("all", ADDRESS_PART, meaning=ALL_PART),
-    Tag("localpart", ADDRESS_PART, meaning=AddressPart(lambda local, domain: local)),
-    Tag("domain", ADDRESS_PART, meaning=AddressPart(lambda local, domain: domain)),
+    Tag("localpart", ADDRESS_PART, meaning=AddressPart(lambda local, domain, _: local)),
+    Tag("domain", ADDRESS_PART, meaning=AddressPart(lambda local, domain, _: domain)),
 )
 
 Values = Callable[[Run], Sequence[str]]

@@ -4,12 +4,11 @@ Pure.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from columba.sieve.core.matching import (
     ADDRESS_TAGS,
-    ALL_PART,
     MATCH_TAGS,
     Values,
     chosen_address_part,
@@ -109,23 +108,18 @@ def header_values(names: Sequence[Text]) -> Values:
 
 def address_values(names: Sequence[Text], part: AddressPart) -> Values:
     """Return what gives parts of the addresses in fields."""
-    take = taker(part)
+    take = part.take
 
     def values(run: Run) -> Sequence[str]:
         found: list[str] = []
         for name in names:
             for box in run.message.addresses(name.get(run)):
-                value = take(box.local, box.domain)
+                value = take(box.local, box.domain, run.limits.delimiters)
                 if value is not None:
                     found.append(value)
         return found
 
     return values
-
-
-def taker(part: AddressPart) -> Callable[[str, str], str | None]:
-    """Return the function of an address part."""
-    return part.take
 
 
 _NAMES: Final = Positional(Kind.STRINGS, "header names")
@@ -145,5 +139,3 @@ WORDS: Final = (
         stages=MESSAGE,
     ),
 )
-
-__all__ = ["ALL_PART", "WORDS", "build_header"]

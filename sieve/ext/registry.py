@@ -1,7 +1,6 @@
 """All extensions, in one table. What stands here is known to scripts; nothing registers itself.
 
-Pure. To add an extension: write its module, import it here, add a line. Settings that change what a
-language is (delimiters) are arguments.
+Pure. To add an extension: write its module, import it here, add a line.
 """
 
 from functools import lru_cache
@@ -18,15 +17,15 @@ from columba.sieve.ext.rfc5228_envelope import ENVELOPE_EXTENSION
 from columba.sieve.ext.rfc5228_fileinto import FILEINTO
 from columba.sieve.ext.rfc5229_variables import VARIABLES
 from columba.sieve.ext.rfc5231_relational import RELATIONAL
-from columba.sieve.ext.rfc5233_subaddress import DEFAULT_DELIMITERS, subaddress
+from columba.sieve.ext.rfc5233_subaddress import SUBADDRESS
 from columba.sieve.ext.rfc5429_reject import EREJECT, REJECT
 from columba.sieve.ext.rfc5463_ihave import IHAVE
 from columba.sieve.lang.words import Language
 
 
-@lru_cache(maxsize=8)
-def language(delimiters: str = DEFAULT_DELIMITERS) -> Language:
-    """Return the language with all extensions; delimiters are those of subaddress."""
+@lru_cache(maxsize=1)
+def language() -> Language:
+    """Return the language with all extensions."""
     return Language(
         CORE,
         (
@@ -44,6 +43,6 @@ def language(delimiters: str = DEFAULT_DELIMITERS) -> Language:
             ROUTE,
             SMTP,
             VARIABLES,
-            subaddress(delimiters),
+            SUBADDRESS,
         ),
     )

@@ -43,9 +43,9 @@ def _values(run: Run, parts: Sequence[Text], part: AddressPart) -> list[str]:
     for name in parts:
         match name.get(run).lower():
             case "from" if run.envelope.sender is not None:
-                found += _taken((run.envelope.sender,), part)
+                found += _taken(run, (run.envelope.sender,), part)
             case "to":
-                found += _taken(run.envelope.recipients, part)
+                found += _taken(run, run.envelope.recipients, part)
             case "auth" if run.envelope.login:
                 found.append(run.envelope.login)
             case _:
@@ -53,9 +53,10 @@ def _values(run: Run, parts: Sequence[Text], part: AddressPart) -> list[str]:
     return found
 
 
-def _taken(paths: tuple[Path, ...], part: AddressPart) -> list[str]:
+def _taken(run: Run, paths: tuple[Path, ...], part: AddressPart) -> list[str]:
     """Return the part of each path; the null path is empty whatever the part."""
-    values = ["" if path.is_null else part.take(path.local, path.domain) for path in paths]
+    delimiters = run.limits.delimiters
+    values = ["" if p.is_null else part.take(p.local, p.domain, delimiters) for p in paths]
     return [value for value in values if value is not None]
 
 

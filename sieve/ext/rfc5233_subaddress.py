@@ -1,14 +1,13 @@
 """subaddress (RFC 5233): :user and :detail.
 
-Pure. The parts are split at the leftmost of the delimiters. An address without one has no detail.
+Pure. The delimiters come from the limits of the run; the leftmost of them splits. An address without
+one has no detail.
 """
 
 from typing import Final
 
 from columba.sieve.core.matching import ADDRESS_PART
 from columba.sieve.lang.words import AddressPart, Extension, Tag
-
-DEFAULT_DELIMITERS: Final = "+"
 
 
 def split_local(local: str, delimiters: str) -> tuple[str, str | None]:
@@ -20,12 +19,16 @@ def split_local(local: str, delimiters: str) -> tuple[str, str | None]:
     return local[:at], local[at + 1 :]
 
 
-def subaddress(delimiters: str) -> Extension:
-    """Return the extension for a set of delimiters, each a single character."""
-    user = AddressPart(lambda local, domain: split_local(local, delimiters)[0])
-    detail = AddressPart(lambda local, domain: split_local(local, delimiters)[1])
-    tags = (
-        Tag("user", ADDRESS_PART, meaning=user),
-        Tag("detail", ADDRESS_PART, meaning=detail),
-    )
-    return Extension("subaddress", joins=((":localpart", tags),))
+_TAGS: Final = (
+    Tag(
+        "user",
+        ADDRESS_PART,
+        meaning=AddressPart(lambda local, _, marks: split_local(local, marks)[0]),
+    ),
+    Tag(
+        "detail",
+        ADDRESS_PART,
+        meaning=AddressPart(lambda local, _, marks: split_local(local, marks)[1]),
+    ),
+)
+SUBADDRESS: Final = Extension("subaddress", joins=((":localpart", _TAGS),))

@@ -50,7 +50,7 @@ class Compiler:
         self.tables = tables
         self.is_traced = is_traced
         self.required: set[str] = set()
-        self.is_level = 0  # how deep in blocks; 0 is the top
+        self.level = 0  # how deep in blocks; 0 is the top
         self.may_require = True
         self._source = source
         self._log = log
@@ -108,9 +108,9 @@ class Compiler:
     def block(self, commands: tuple[Command, ...], is_top: bool = False) -> Code:
         """Compile the commands of a block."""
         outer, outer_broken = self._chain, self._chain_is_broken
-        self.is_level += not is_top
+        self.level += not is_top
         code = self._commands(commands)
-        self.is_level -= not is_top
+        self.level -= not is_top
         self._chain, self._chain_is_broken = outer, outer_broken
         return code
 
@@ -224,10 +224,10 @@ class Compiler:
     def _explain_subtest(self, node: Node, word: Word, tags: set[str]) -> str:
         """A word where a test may not stand is mostly a forgotten character."""
         name = node.arguments.tests[0].name
-        known = self.language.words.get(name)
+        known, _ = self.language.find(name, is_test=True)
         if not node.arguments.is_list and known is None and name in tags:
             return f"missing colon before the {name} tag in the {word}"
-        if not node.arguments.is_list and (known is None or not known[0].is_test):
+        if not node.arguments.is_list and (known is None or not known.is_test):
             return f"missing semicolon after the {word}"
         return f"the {word} accepts no sub-tests, but tests are specified"
 
@@ -251,7 +251,7 @@ class Compiler:
     def _word(self, node: Node, is_test: bool) -> Word | None:
         """Find a word; report an unknown one once, and one of the wrong sort or stage each time."""
         kind = "test" if is_test else "command"
-        word, owners = self.language.words.get(node.name, (None, ()))
+        word, owners = self.language.find(node.name, is_test)
         if word is None or not self.language.is_on(owners, self.required):
             self._report_unknown(node, kind, owners)
             return None

@@ -13,7 +13,7 @@ NUMBER_DIGITS: Final = 40  # leading zeros included; a longer one is too big wha
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The defaults are those of Pigeonhole where it has one."""
+    """Bounds and what else a site may set. The defaults are those of Pigeonhole where it has one."""
 
     script_bytes: int = 1 << 20
     string_bytes: int = 1 << 20
@@ -27,4 +27,5 @@ class Limits:
     variable_name: int = 64  # RFC 5229 §6 asks for 32 at least
     variable_bytes: int = 4096  # RFC 5229 §6 asks for 4000 at least
     match_variables: int = 32  # RFC 5229 §3.2 asks for 9 at least
+    delimiters: str = "+"  # between user and detail of an address; each character is one
     reply_bytes: int = 2048  # of the text of reject and reply

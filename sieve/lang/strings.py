@@ -85,7 +85,10 @@ def _reference(compiler: "Compiler", name: str, at: int) -> str | Part:
             compiler.error(at, f"unknown variable namespace '{namespace}'")
             return ""
         text = resolve(rest)
-        return "" if text is None else text.get
+        if text is None:
+            compiler.error(at, f"invalid variable name '{name[:60]}'")
+            return ""
+        return text.get
     if len(name) > compiler.limits.variable_name:
         compiler.error(at, f"variable name '{name[:40]}…' is too long")
         return ""

@@ -37,9 +37,9 @@ class Subtests(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AddressPart:
-    """Takes a part of an address: from local part (no quotes) and domain; None is no value."""
+    """Takes a part of an address, None is no value. Arguments: local part (no quotes), domain, delimiters."""
 
-    take: Callable[[str, str], str | None]
+    take: Callable[[str, str, str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Word:
         return f"{self.name} {self.kind}"
 
 
-# Resolves `namespace.name` (the part behind the namespace) to a text, or None if there is no such.
+# Resolves `namespace.name` (the part behind the namespace) to a text; None: this is a mistake.
 Namespace = Callable[[str], "Text | None"]
 
 
@@ -130,12 +130,18 @@ class Language:
     def __init__(self, core: Extension, extensions: tuple[Extension, ...]) -> None:
         self.core = core
         self.extensions = {extension.name: extension for extension in extensions}
-        # A word that two extensions bring (reject and ereject share none) is found under each.
-        self.words: dict[str, tuple[Word, tuple[str, ...]]] = {}
+        # One name may be a command and a test; a word may come with several extensions.
+        self._words: dict[tuple[str, bool], tuple[Word, tuple[str, ...]]] = {}
         for extension in (core, *extensions):
             for word in extension.words:
-                _, owners = self.words.get(word.name, (word, ()))
-                self.words[word.name] = (word, (*owners, extension.name))
+                key = (word.name, word.is_test)
+                _, owners = self._words.get(key, (word, ()))
+                self._words[key] = (word, (*owners, extension.name))
+
+    def find(self, name: str, is_test: bool) -> tuple[Word | None, tuple[str, ...]]:
+        """Return a word of this sort, else of the other sort, and the extensions that bring it."""
+        found = self._words.get((name, is_test)) or self._words.get((name, not is_test))
+        return found or (None, ())
 
     def with_extension(self, extension: Extension) -> "Language":
         """Return a language that knows one more extension."""

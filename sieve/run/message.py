@@ -4,20 +4,30 @@ Pure. An immutable view: an edit makes another Message, so that an action keeps 
 Everything is decoded when it is first asked for, and then remembered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from columba.common.mail.addresses import Mailbox, parse_mailboxes
 from columba.common.mail.header import Header
 
+Body = Callable[[], bytes]
+
+
+def _no_body() -> bytes:
+    return b""
+
 
 class Message:
-    """A header and the size of the whole in octets. Names of fields are in lower case."""
+    """A header and the size of the whole in octets. Names of fields are in lower case.
 
-    __slots__ = ("_addresses", "_texts", "header", "size")
+    read_body gives what follows the empty line; it is called only if a script needs it.
+    """
 
-    def __init__(self, header: Header, size: int) -> None:
+    __slots__ = ("_addresses", "_texts", "header", "read_body", "size")
+
+    def __init__(self, header: Header, size: int, read_body: Body = _no_body) -> None:
         self.header = header
         self.size = size
+        self.read_body = read_body
         self._texts: dict[str, Sequence[str]] = {}
         self._addresses: dict[str, Sequence[Mailbox]] = {}
 
@@ -50,7 +60,8 @@ EMPTY = Message(Header(b""), 0)
 def message_of(octets: bytes) -> Message:
     """Return the view of a whole message with CRLF line ends."""
     if octets.startswith(b"\r\n"):
-        return Message(Header(b""), len(octets))
+        return Message(Header(b""), len(octets), lambda: octets[2:])
     end = octets.find(b"\r\n\r\n")
-    block = octets if end < 0 else octets[: end + 2]
-    return Message(Header(block), len(octets))
+    if end < 0:
+        return Message(Header(octets), len(octets))
+    return Message(Header(octets[: end + 2]), len(octets), lambda: octets[end + 4 :])

@@ -1,0 +1,58 @@
+"""What the settings of a test file mean to the engine."""
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from columba.sieve.lang.limits import Limits
+from columba.sieve.lang.stage import Stage
+
+_TIME: Final = re.compile(r"(\d+)\s*(ms|s|m|h|d)?")
+_UNIT_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_MIN_VALUE_SIZE: Final = 4000
+STAGE: Final = "columba_stage"  # ours: the stage that scripts are compiled for
+TABLE: Final = "columba_table/"  # ours: columba_table/NAME/KEY = value
+
+
+def limits_of(settings: dict[str, str]) -> Limits:
+    """Return the limits that the settings ask for."""
+    limits = Limits()
+    cpu_ms = _time_ms(settings.get("sieve_max_cpu_time", ""), limits.cpu_ms)
+    actions = _count(settings.get("sieve_max_actions", ""), limits.actions)
+    redirects = _count(settings.get("sieve_max_redirects", ""), limits.redirects)
+    size = settings.get("sieve_variables_max_value_size") or settings.get(
+        "sieve_variables_max_variable_size", ""
+    )
+    return replace(
+        limits,
+        cpu_ms=cpu_ms,
+        actions=actions,
+        redirects=redirects,
+        variable_bytes=max(_MIN_VALUE_SIZE, _count(size, limits.variable_bytes)),
+        delimiters=settings.get("recipient_delimiter") or limits.delimiters,
+    )
+
+
+def stage_of(settings: dict[str, str]) -> Stage:
+    """Return the stage that scripts are compiled for; an unknown name is a plain script."""
+    name = settings.get(STAGE, "")
+    return Stage(name) if name in Stage.__members__.values() else Stage.DELIVERY
+
+
+def tables_of(settings: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Return the look-up tables that a test file pretends."""
+    tables: dict[str, dict[str, str]] = {}
+    for name, value in settings.items():
+        if name.startswith(TABLE):
+            table, _, key = name.removeprefix(TABLE).partition("/")
+            tables.setdefault(table, {})[key] = value
+    return tables
+
+
+def _time_ms(value: str, default: int) -> int:
+    match = _TIME.fullmatch(value.strip())
+    return int(match[1]) * _UNIT_MS[match[2] or "s"] if match else default
+
+
+def _count(value: str, default: int) -> int:
+    return int(value) if value.strip().isdecimal() else default

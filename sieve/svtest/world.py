@@ -1,0 +1,56 @@
+"""The pretended mail store and SMTP server of the tester.
+
+Everything is in memory. A folder's name is as scripts write it; INBOX is always there.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from columba.common.errors import ColumbaError
+from columba.sieve.ext.rfc5228_fileinto import mailbox_problem
+from columba.sieve.run.envelope import Path
+from columba.sieve.run.result import INBOX
+
+_SEPARATOR: Final = "."
+
+
+class FolderError(ColumbaError):
+    """A folder that does not exist, or whose name is none."""
+
+    temporary = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What one recipient was sent; sender is the null path for reports."""
+
+    octets: bytes
+    sender: Path
+    recipient: Path
+
+
+@dataclass(slots=True)
+class World:
+    """All that lasts beyond one result; outbox index 0 is the oldest."""
+
+    folders: dict[str, list[bytes]] = field(default_factory=lambda: {INBOX: []})
+    outbox: list[Sent] = field(default_factory=list)
+
+    def create(self, name: str) -> None:
+        """Create a folder; one that exists stays as it is. Raises FolderError."""
+        self.folders.setdefault(folder_name(name), [])
+
+    def folder(self, name: str) -> list[bytes]:
+        """Return the messages of a folder, the oldest first. Raises FolderError."""
+        messages = self.folders.get(folder_name(name))
+        if messages is None:
+            raise FolderError(f"folder {name} does not exist")
+        return messages
+
+
+def folder_name(name: str) -> str:
+    """Return the one spelling of a folder's name. Raises FolderError if it can't be one."""
+    if mailbox_problem(name) or "" in name.split("/") or "" in name.split(_SEPARATOR):
+        raise FolderError("invalid folder name")
+    first, dot, rest = name.partition(_SEPARATOR)
+    return (INBOX if first.upper() == INBOX else first) + dot + rest

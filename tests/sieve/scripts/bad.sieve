@@ -1,0 +1,2 @@
+if header :nonsense "a" "b" { keep; }
+unknown_command "x";

@@ -1,0 +1,2 @@
+require "vnd.columba.lookup";
+if lookup "none" "x" { stop; }
