@@ -246,7 +246,7 @@ async def _beat(context: Context[S], service: Service) -> None:
     while True:
         if birth.request_limit and service.total() >= birth.request_limit:
             context.stop()
-        available = service.available()
+        available = max(0, service.available())
         if context.is_draining:
             available = master.AVAILABLE_RETIRING
         _write_status(

@@ -17,6 +17,21 @@ SERVICES: Final = {
     "queue": "columba.queue",
 }
 
+# Their state is in one process: the next one begins when the last has ended.
+EXCLUSIVE: Final = ("anvil", "log", "stats", "auth", "queue")
+# At stop, each group is told to end when the groups before it are gone: who is called outlives its callers.
+# Services of one's own belong to the first group.
+STOP_ORDER: Final = (
+    ("smtpd",),
+    ("sieve",),
+    ("dkim",),
+    ("delivery",),
+    ("queue", "auth", "stats"),
+    ("anvil",),
+    ("log",),
+)
+CERTIFICATES: Final = ("smtpd", "delivery")  # get TLS keys as memfds
+
 CONFIG: Final = """
 service anvil {
   executable = python -m columba.master.anvil

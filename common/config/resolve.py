@@ -99,6 +99,12 @@ class Resolver:
         cls = self._schema.services.get(name, self._schema.other)
         return self.resolve(cls, (self.root, self.service_section(name)))
 
+    def paths(self, name: str) -> list[str]:
+        """Return the files and folders that a service's own settings name: what is written there counts at reload."""
+        cls = self._schema.services.get(name, self._schema.other)
+        own = _paths(cls, self.settings(name), set(declarations(self._schema.other)))
+        return sorted(set(own))
+
     def resolve(self, cls: type, chain: tuple[Section, ...]) -> Frozen:
         """Return the values of a settings class, looked up from the innermost section outwards."""
         out: Frozen = {}
@@ -248,6 +254,20 @@ def _check_section(kind: str, name: str, inner: Section, names: Names) -> None:
         raise inner.error(f"{kind} {{ }} is missing section name")
     if kind != "service":
         _check_names(inner, section_names(declared))
+
+
+def _paths(cls: type, values: Frozen, without: set[str]) -> list[str]:
+    found: list[str] = []
+    for name, declared in declarations(cls).items():
+        value = values[name]
+        if name in without or not value:
+            continue
+        if isinstance(declared, Declared) and declared.kind is Kind.PATH:
+            found.append(str(value))
+        elif isinstance(declared, Named) and isinstance(value, dict):
+            for inner in value.values():
+                found += _paths(declared.section, inner if isinstance(inner, dict) else {}, set())
+    return found
 
 
 def hint(name: str, names: Names, wanted: type) -> str:

@@ -3,7 +3,9 @@
 Pure. A service declares a frozen dataclass; each field's default is `setting(KIND, "default text", "help")`.
 Values reach a process only as such typed objects: durations are seconds (float), sizes are octets (int),
 `unlimited` is UNLIMITED. Files of documentation, checks and `--help` are made from the same declarations.
-`named(Class, "help")` declares a list of named sections (`inet_listener smtp { … }`): dict[str, Class].
+A PATH is relative to the file that it stands in, and names what is read: a reload notices when it was changed.
+What is written is a STR. `named(Class, "help")` declares a list of named sections (`inet_listener smtp { … }`):
+dict[str, Class].
 """
 
 import dataclasses

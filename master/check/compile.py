@@ -5,45 +5,22 @@ configuration that is broken can't harm the running one.
 """
 
 import importlib
-import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from typing import Final, TypeVar
 
 from columba.common.config.general import General
-from columba.common.config.load import read_tree, system_world, thaw
-from columba.common.config.resolve import Frozen, Resolver, Schema, World
-from columba.common.errors import ConfigError
+from columba.common.config.load import BUILTIN_FILE, read_tree, system_world, thaw
+from columba.common.config.parser import Section
+from columba.common.config.resolve import Resolver, Schema, World
 from columba.master.builtin import CONFIG, SERVICES
 from columba.master.check.checks import check_service, check_services, check_tls
+from columba.master.compiled import Compiled
 from columba.master.settings import MasterSettings, ServiceSettings
 
 ALWAYS: Final = ("anvil", "log")
+FILES_MAX: Final = 1000  # of a folder, that count for its fingerprint
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """A configuration that has been checked. All values are plain and typed.
-
-    `services` holds the enabled services in the order of their start: the master's settings of each;
-    `settings` what each service's own process gets.
-    """
-
-    path: str
-    general: Frozen
-    services: dict[str, Frozen]
-    settings: dict[str, Frozen]
-    warnings: list[str]
-
-    def dump(self) -> str:
-        """Return it as JSON."""
-        return json.dumps(asdict(self))
-
-
-def load_compiled(text: str) -> Compiled:
-    """Return what dump wrote."""
-    return Compiled(**json.loads(text))
 
 
 def schema() -> Schema:
@@ -76,12 +53,17 @@ def compile_config(path: str) -> Compiled:
     names = [*ALWAYS, *(name for name in master.services if name not in ALWAYS)]
     check_services(names, resolver)
     check_tls(master, resolver)
-    services, settings = {}, {}
+    services, settings, fingerprints = {}, {}, {}
     for name in names:
         frozen = resolver.service(name)
         check_service(name, thaw(ServiceSettings, frozen), resolver.service_section(name))
         services[name], settings[name] = frozen, resolver.settings(name)
-    return Compiled(os.path.abspath(path), general, services, settings, warnings)
+        stamps = [each for path in resolver.paths(name) for each in _stamps(path)]
+        fingerprints[name] = " ".join(stamps)
+    origins = dict(_origins(resolver.root, ""))
+    return Compiled(
+        os.path.abspath(path), general, services, settings, fingerprints, origins, warnings
+    )
 
 
 def settings_for(cls: type[T], path: str) -> T:
@@ -95,12 +77,28 @@ def general_for(path: str) -> General:
     return settings_for(General, path)
 
 
-__all__ = [
-    "Compiled",
-    "ConfigError",
-    "compile_config",
-    "general_for",
-    "load_compiled",
-    "schema",
-    "settings_for",
-]
+def _origins(section: Section, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield where everything was written that is not built in."""
+    if section.line and section.file != BUILTIN_FILE:
+        yield prefix.rstrip("/"), f"{section.file} line {section.line}"
+    for key, value in section.values.items():
+        if value.file != BUILTIN_FILE:
+            yield prefix + key, f"{value.file} line {value.line}"
+    for kind, sections in section.sections.items():
+        for name, inner in sections.items():
+            yield from _origins(inner, f"{prefix}{kind}/{name}/")
+
+
+def _stamps(path: str) -> Iterator[str]:
+    """Yield a text that changes when a file, or a file of a folder, is written anew."""
+    try:
+        if os.path.isdir(path):
+            with os.scandir(path) as entries:
+                inside = sorted(entry.path for entry in entries if entry.is_file())
+        else:
+            inside = [path]
+        for each in inside[:FILES_MAX]:
+            status = os.stat(each)
+            yield f"{each}:{status.st_mtime_ns}:{status.st_size}:{status.st_ino}"
+    except OSError:
+        return

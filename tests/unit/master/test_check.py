@@ -7,7 +7,8 @@ import pytest
 from columba.common.config.schema import UNLIMITED
 from columba.common.errors import ConfigError
 from columba.master.builtin import SERVICES
-from columba.master.check.compile import compile_config, load_compiled
+from columba.master.check.compile import compile_config
+from columba.master.compiled import load_compiled
 
 HEAD = "columba_config_version = 1.0\n"
 MODULE = [sys.executable, "-m", "columba.master.check"]

@@ -1,0 +1,125 @@
+"""Prepare what a new process of a service is given, and start it."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from columba.common.ipc import master as contract
+from columba.master import certificates
+from columba.master.certificates import Pair
+from columba.master.directory import DirectoryPipe
+from columba.master.listen import Listeners
+from columba.master.logpipes import LogPipes
+from columba.master.privileges import identity
+from columba.master.rundir import GENERATIONS
+from columba.master.settings import MasterSettings
+from columba.master.spawn import Birth, base_environment, memfd, spawn
+from columba.master.state import Process, Service
+from columba.master.table import Spec
+
+LOG: Final = "log"
+ANVIL: Final = "anvil"
+
+
+@dataclass(slots=True)
+class Outfit:
+    """What births need beside the service: settings and certificates change at reload."""
+
+    settings: MasterSettings
+    pairs: list[Pair]
+    listeners: Listeners
+    logs: LogPipes
+    directory: DirectoryPipe
+
+
+class Nursery:
+    """Starts processes; owns the status pipes and the dead pipe."""
+
+    def __init__(self, outfit: Outfit, first_generation: int, environ: Mapping[str, str]) -> None:
+        self.outfit = outfit
+        self._environ = base_environment(environ)
+        self._generation = first_generation
+        self._status: dict[str, tuple[int, int]] = {}
+        self._dead_read, self._dead_write = os.pipe2(os.O_CLOEXEC)
+
+    def status_fd(self, service: str) -> int:
+        """Return the read end of a service's status pipe, made at first use."""
+        if service not in self._status:
+            self._status[service] = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        return self._status[service][0]
+
+    def give_birth(self, service: Service, now_s: float) -> Process:
+        """Start one process in the lowest free slot; raises OSError, StartError."""
+        spec, slot, generation = service.spec, service.free_slot(), self._generation
+        self._generation = (generation + 1) % GENERATIONS
+        self.status_fd(spec.name)
+        extra: dict[str, str] = {}
+        lent = [memfd("settings", spec.settings.encode())]  # closed here after the birth
+        extra[contract.ENV_SETTINGS_FD] = str(lent[0])
+        keep = [self._status[spec.name][1], self._dead_read]
+        pairs = self.outfit.pairs if spec.wants_certificates else []
+        handed = certificates.hand_over(pairs)
+        try:
+            extra[contract.ENV_CERTIFICATES] = contract.dump(handed)
+            keep += [fd for each in handed for fd in (each.cert_fd, each.key_fd)]
+            if spec.name == LOG:
+                fds = self.outfit.logs.read_fds()
+                extra[contract.ENV_LOG_FDS] = json.dumps(fds)
+                keep += fds.values()
+            if spec.name == ANVIL:
+                lent.append(self.outfit.directory.renew())
+                extra[contract.ENV_DIRECTORY_FD] = str(lent[-1])
+            listeners = self._listeners(spec)
+            extra[contract.ENV_LISTENERS] = contract.dump(listeners)
+            keep += [each.fd for each in listeners] + lent
+            pid = spawn(self._birth(spec, {**self._known(spec, slot, generation), **extra}, keep))
+        finally:
+            certificates.close(handed)
+            for fd in lent:
+                os.close(fd)
+        service.started_total += 1
+        process = Process(spec.name, slot, generation, pid, spec, now_s, heard_s=now_s)
+        service.processes.append(process)
+        return process
+
+    def _birth(self, spec: Spec, environ: dict[str, str], keep: list[int]) -> Birth:
+        stdout_fd = 2 if spec.name == LOG else -1  # the log service writes to the master's stderr
+        stderr_fd = self.outfit.logs.write_fd(spec.name)
+        settings = self.outfit.settings
+        who = identity(spec.name, spec.user, spec.group, settings.default_internal_user)
+        program = sys.executable if spec.argv[0] == "python" else spec.argv[0]
+        argv = (program, *spec.argv[1:])
+        return Birth(argv, environ, keep, stdout_fd, stderr_fd, who, spec.memory_limit_bytes)
+
+    def _known(self, spec: Spec, slot: int, generation: int) -> dict[str, str]:
+        settings = self.outfit.settings
+        return {
+            **self._environ,
+            contract.ENV_SERVICE: spec.name,
+            contract.ENV_SLOT: str(slot),
+            contract.ENV_GENERATION: str(generation),
+            contract.ENV_RUN: settings.base_dir,
+            contract.ENV_CLIENT_LIMIT: str(spec.client_limit),
+            contract.ENV_PROCESS_LIMIT: str(spec.process_limit),
+            contract.ENV_RESTART_REQUEST_COUNT: str(spec.restart_request_count),
+            contract.ENV_HANG_LIMIT_MS: str(int(settings.hang_limit * 1000)),
+            contract.ENV_SHUTDOWN_TIMEOUT_MS: str(int(settings.shutdown_timeout * 1000)),
+            contract.ENV_STATUS_FD: str(self._status[spec.name][1]),
+            contract.ENV_DEAD_FD: str(self._dead_read),
+            contract.ENV_DEBUG: "1" if settings.log_debug else "0",
+        }
+
+    def _listeners(self, spec: Spec) -> list[contract.Listener]:
+        return [
+            contract.Listener(
+                bound.spec.name,
+                bound.socket.fileno(),
+                bound.spec.kind,
+                bound.spec.type,
+                bound.spec.ssl,
+            )
+            for bound in self.outfit.listeners.of(spec.name)
+        ]
