@@ -18,6 +18,7 @@ HEADER_SIZE: Final = 256 * 1024
 HEADER_FIELDS: Final = 1000
 FIELD_LINE: Final = 998  # RFC 5322 §2.1.1, CRLF not counted
 FOLD_COLUMN: Final = 78  # RFC 5322 §2.1.1
+DKIM_SIGNATURE: Final = 8 * 1024  # octets of a DKIM-Signature field that is checked
 ENCODED_WORD: Final = 75  # RFC 2047 §2
 ADDRESS_FIELD: Final = 64 * 1024  # octets of one field that are read as addresses
 ADDRESSES: Final = 2000  # mailboxes read from one field

@@ -1,17 +1,17 @@
 """DKIM signatures, relaxed/relaxed.
 
-Pure: header, body chunks, key and time go in, a raw DKIM-Signature field comes out. Which key signs is
+Pure: header, hash of the body, key and time go in, a raw DKIM-Signature field comes out. Which key signs is
 choose.py's decision, who keeps keys is keys.py's. There is no l= tag: it lets anyone add text
-(RFC 6376 §8.2). Canonicalisation is linear whatever the body holds, in memory of one chunk.
+(RFC 6376 §8.2).
 Sources: RFC 6376 §3.4, §3.5, §3.7, §5.4; RFC 8463 (Ed25519); RFC 8301 (SHA-256, RSA of 1024 bits and more).
 """
 
 import base64
 import hashlib
-import re
 from typing import Final, Protocol
 
 from columba.common.mail.header import Field, Header
+from columba.common.mailauth.canonical import relaxed_field
 
 # Signed as often as they occur and once more, so that no one can add another (RFC 6376 §8.15).
 OVERSIGNED: Final = (
@@ -26,10 +26,6 @@ SIGNED: Final = (
     "content-description", "content-disposition", "auto-submitted", "feedback-id", "expires",
     "tls-required",
 )  # fmt: skip
-# RFC 6376 §3.4.4. The lookbehind keeps it linear: without it, a run of blanks is tried from each of them.
-_TRAILING: Final = re.compile(rb"(?<![\t ])[\t ]++\r\n")
-_RUN: Final = re.compile(rb"[\t ]{2,}|\t")
-_LINE_ENDS: Final = b"\r\n" * 512
 
 
 class Signer(Protocol):
@@ -53,69 +49,6 @@ class Signer(Protocol):
     def sign(self, digest: bytes) -> bytes:
         """Return the signature of a SHA-256 digest."""
         ...
-
-
-class BodyHash:
-    """The SHA-256 of a body in relaxed canonicalisation, fed in chunks of any size.
-
-    A body that does not end in CRLF is hashed as if it did: so it will stand on the wire.
-    """
-
-    __slots__ = ("_has_text", "_hash", "_line_ends", "_rest")
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self._line_ends = 0  # line ends seen after the last text; they count only if text follows
-        self._rest = b""  # a blank, a CR, or both: what follows decides on them
-        self._has_text = False
-
-    def update(self, chunk: bytes) -> None:
-        """Take the next octets."""
-        octets = relaxed_blanks(self._rest + chunk)
-        end = len(octets)
-        end -= octets.endswith(b"\r")
-        end -= octets.endswith(b" ", 0, end)
-        text, line_ends = _cut_line_ends(octets, end)
-        self._rest = octets[end:]
-        if text == 0:
-            self._line_ends += line_ends
-            return
-        self._flush_line_ends()
-        self._hash.update(memoryview(octets)[:text])
-        self._line_ends, self._has_text = line_ends, True
-
-    def digest(self) -> bytes:
-        """Return the hash; nothing may be fed after it."""
-        if self._rest:
-            self.update(b"\r\n")
-        if self._has_text:
-            # RFC 6376 §3.4.4: empty lines at the end are ignored, the last line ends in CRLF.
-            self._hash.update(b"\r\n")
-        return self._hash.digest()
-
-    def _flush_line_ends(self) -> None:
-        while self._line_ends:
-            count = min(self._line_ends, len(_LINE_ENDS) // 2)
-            self._hash.update(_LINE_ENDS[: 2 * count])
-            self._line_ends -= count
-
-
-def relaxed_blanks(octets: bytes) -> bytes:
-    """Return octets with blanks reduced: none before CRLF, one instead of several (RFC 6376 §3.4.4)."""
-    if b"\t" in octets or b"  " in octets:
-        octets = _TRAILING.sub(b"\r\n", octets)
-        return _RUN.sub(b" ", octets)
-    if b" \r\n" in octets:
-        return octets.replace(b" \r\n", b"\r\n")
-    return octets
-
-
-def relaxed_field(field: Field) -> bytes:
-    """Return a field in relaxed canonicalisation, with its CRLF (RFC 6376 §3.4.2)."""
-    value = field.value.replace(b"\r\n", b"")
-    if b"\t" in value or b"  " in value:
-        value = _RUN.sub(b" ", value)
-    return b"%b:%b\r\n" % (field.name.lower().encode("ascii"), value.strip(b" "))
 
 
 def signed_names(header: Header) -> tuple[str, ...]:
@@ -173,16 +106,3 @@ def _folded_names(names: tuple[str, ...]) -> str:
         line += piece
     lines.append(line)
     return "\r\n\t ".join(lines)
-
-
-def _cut_line_ends(octets: bytes, end: int) -> tuple[int, int]:
-    """Return (length of the text, CRLFs after it) of octets[:end]."""
-    if not octets.endswith(b"\r\n", 0, end):
-        return end, 0
-    text = len(octets[:end].rstrip(b"\r\n"))
-    if octets.count(b"\r\n", text, end) * 2 == end - text:
-        return text, (end - text) // 2
-    text = end  # bare CR or LF are text
-    while octets.endswith(b"\r\n", 0, text):
-        text -= 2
-    return text, (end - text) // 2

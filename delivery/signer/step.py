@@ -23,10 +23,11 @@ from columba.common.ipc.calls import OnCall
 from columba.common.ipc.spool import open_body
 from columba.common.log.event import Event
 from columba.common.mail.header import Header
+from columba.common.mailauth.canonical import BodyHash
 from columba.common.off_loop import OffLoop
 from columba.delivery.signer.choose import Keys, NoKey, choose
 from columba.delivery.signer.rework import Reworker
-from columba.delivery.signer.sign import BodyHash, Signer, signature_field
+from columba.delivery.signer.sign import Signer, signature_field
 
 SMALL: Final = 64 * 1024
 RESERVE_NS: Final = 3_000_000_000  # left for storing when hashing takes too long

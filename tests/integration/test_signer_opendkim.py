@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from columba.common.mail.header import split_message
+from columba.common.mailauth.canonical import BodyHash
 from columba.delivery.signer.keys import KeyType, SigningKey, generate
-from columba.delivery.signer.sign import BodyHash, signature_field
+from columba.delivery.signer.sign import signature_field
 
 OPENDKIM = shutil.which("opendkim", path="/usr/sbin:/usr/bin:/sbin:/bin")
 pytestmark = [

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from columba.common.mail.header import Header, split_message
+from columba.common.mailauth.canonical import BodyHash, relaxed_field
 from columba.delivery.signer.keys import KeyType, SigningKey, generate
-from columba.delivery.signer.sign import BodyHash, relaxed_field, signature_field, signed_names
+from columba.delivery.signer.sign import signature_field, signed_names
 
 KEYS = {kind: generate("example.org", "s1", kind) for kind in KeyType}
 HEADER = (

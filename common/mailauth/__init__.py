@@ -1,0 +1,1 @@
+"""Proof of who sent a mail: signatures and their canonical forms; without I/O."""
