@@ -15,6 +15,7 @@ from columba.sieve.run.code import GO, Code, plain
 from columba.sieve.run.envelope import parse_path
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.state import Run
+from columba.sieve.run.values import clean
 
 
 def add_action(run: Run, action: Action, place: Position) -> int:
@@ -56,7 +57,7 @@ def build_redirect(compiler: Compiler, bound: Bound) -> Code | None:
 def target_address(text: str) -> str | None:
     """Return an address with a domain in its plainest form, or None if this is none."""
     path = parse_path(text)
-    if path is None or not path.domain or "<" in text:
+    if path is None or not path.domain or "<" in text or clean(text) != text:
         return None
     return str(path)
 

@@ -13,6 +13,7 @@ from columba.sieve.run.code import Asked, Code, asking
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.requests import Found, Lookup, Unavailable
 from columba.sieve.run.state import Run
+from columba.sieve.run.values import clean
 
 
 def build_lookup(compiler: Compiler, bound: Bound) -> Code | None:
@@ -37,7 +38,7 @@ def build_lookup(compiler: Compiler, bound: Bound) -> Code | None:
 
     def run_lookup(run: Run) -> Asked:
         for key in keys:
-            wanted = key.get(run)
+            wanted = clean(key.get(run))
             answer = yield Lookup(table, wanted)
             if isinstance(answer, Unavailable):
                 text = f"look-up table '{table}' does not answer: {answer.text}"

@@ -12,14 +12,16 @@ from columba.sieve.lang.stage import DISPOSITION
 from columba.sieve.lang.words import Extension, Kind, Positional, Word
 from columba.sieve.run.actions import Reject
 from columba.sieve.run.code import Code, plain
-from columba.sieve.run.values import truncate
+from columba.sieve.run.values import clean, truncate
 
 
 def _build(compiler: Compiler, bound: Bound) -> Code | None:
     reason, place = compiler.text(bound.string(0)), compiler.place(bound.at)
     is_extended, limit = bound.word.name == "ereject", compiler.limits.reply_bytes
     return plain(
-        lambda run: add_action(run, Reject(truncate(reason.get(run), limit), is_extended), place)
+        lambda run: add_action(
+            run, Reject(clean(truncate(reason.get(run), limit)), is_extended), place
+        )
     )
 
 

@@ -19,6 +19,7 @@ from columba.sieve.run.message import EMPTY, Message
 from columba.sieve.run.requests import Answer, Request
 from columba.sieve.run.result import Result
 from columba.sieve.run.state import Clock, Run, SuiteHost, Trace
+from columba.sieve.run.values import clean
 
 _MS: Final = 1_000_000
 
@@ -58,7 +59,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The script came to its end. actions: the explicit ones in order; keeps: the implicit keep is in force."""
+    """The script came to its end. All texts of its result are UTF-8, whatever octets went in."""
 
     result: Result
     variables: Mapping[str, str]
@@ -126,7 +127,8 @@ class Machine:
             return Failed(ScriptError(failure.text, failure.place, line))
         self._left_ns -= self._clock() - started
         if request is None:
-            return Finished(self.run.result, self.run.variables)
+            variables = {name: clean(value) for name, value in self.run.variables.items()}
+            return Finished(self.run.result, variables)
         return request
 
     def _advance(self, answer: Answer | None) -> Request | None:

@@ -22,6 +22,13 @@ def constant_text(value: str) -> Text:
     return Text(lambda run: value, value)
 
 
+def clean(text: str) -> str:
+    """Return text that can leave the engine: octets that are no UTF-8 become U+FFFD."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def truncate(text: str, limit_bytes: int) -> str:
     """Return as much of the text as fits into that many octets of UTF-8, never half a character."""
     if len(text) * 4 <= limit_bytes:
