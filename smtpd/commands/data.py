@@ -1,0 +1,84 @@
+"""DATA and the end of data (RFC 5321 §4.1.1.4).
+
+Whatever the answer is, the transaction is over with it.
+"""
+
+from columba.common.errors import StoreError
+from columba.common.smtp import codes
+from columba.common.smtp.codes import Reply
+from columba.common.smtp.server import Body, EndOfBody
+from columba.smtpd.conversation import Conversation, Response, Result, say
+from columba.smtpd.handoff import Message
+from columba.smtpd.receive import Receiver
+from columba.smtpd.session import Role
+from columba.smtpd.transaction import Transaction
+
+
+def data(conversation: Conversation) -> Result:
+    """Answer DATA: the client may send."""
+    transaction = conversation.transaction
+    if transaction is None or not transaction.recipients:
+        return say(codes.NO_RECIPIENTS)
+    conversation.receiver = conversation.shared.receiver(transaction.id)
+    return say(codes.SEND_MESSAGE)
+
+
+def body(conversation: Conversation, event: Body) -> bool:
+    """Take a piece of the message; return True when flush() is due before more is read."""
+    receiver = conversation.receiver
+    return receiver is not None and receiver.add(event.data)
+
+
+async def flush(conversation: Conversation) -> Response:
+    """Write what was received to the spool; there is nothing to answer yet."""
+    receiver = conversation.receiver
+    if receiver is not None:
+        try:
+            await receiver.flush()
+        except (StoreError, TimeoutError) as error:
+            conversation.shared.event.error("Spool can't be written", error=str(error))
+            receiver.is_full = True
+    return Response(())
+
+
+async def end(conversation: Conversation, event: EndOfBody) -> Response:
+    """Hand the message over and answer what became of it."""
+    transaction, receiver = conversation.transaction, conversation.receiver
+    assert transaction is not None and receiver is not None
+    try:
+        if event.problem is not None:
+            return _same(conversation, transaction, event.problem)
+        return await _deliver(conversation, transaction, receiver)
+    finally:
+        conversation.calls.clear()
+        conversation.reset()
+
+
+async def _deliver(
+    conversation: Conversation, transaction: Transaction, receiver: Receiver
+) -> Response:
+    shared = conversation.shared
+    try:
+        reference, inline = await receiver.finish()
+    except (StoreError, TimeoutError) as error:
+        shared.event.error("Spool can't be written", id=transaction.id, error=str(error))
+        return _same(conversation, transaction, codes.SYSTEM_FULL)
+    if receiver.header_too_big:
+        return _same(conversation, transaction, codes.HEADER_TOO_BIG)
+    if receiver.is_full:
+        return _same(conversation, transaction, codes.SYSTEM_FULL)
+    message = Message(receiver.header, reference, inline, receiver.body_hash)
+    result = await shared.handoff.deliver(
+        conversation.session, transaction, message, conversation.calls.append
+    )
+    return Response(result.replies, told=result.told)
+
+
+def _same(conversation: Conversation, transaction: Transaction, reply: Reply) -> Response:
+    """Return one reply for all: once for SMTP, once for each recipient for LMTP (RFC 2033 §4.2)."""
+    is_lmtp = conversation.session.role is Role.LMTP
+    event = conversation.shared.event
+    event.info(
+        "Refused", id=transaction.id, session=conversation.session.id, reply=reply.one_line()
+    )
+    return Response((reply,) * (len(transaction.recipients) if is_lmtp else 1))

@@ -1,0 +1,359 @@
+"""The one I/O loop: octets between a transport and a conversation.
+
+A connection holds no task while it is idle. Events that need no wait are answered inside data_received(); one that
+must wait runs as the connection's single job, and what arrives meanwhile stays in the codec's buffer.
+
+STARTTLS: reading is paused before the 220 is written, and what arrives before start_tls() has returned is
+already the client's first data inside TLS: it is held back until then.
+"""
+
+import asyncio
+import os
+import ssl
+from collections.abc import Coroutine
+from typing import Final, Protocol, cast
+
+from columba.common.errors import RemoteProtocolError
+from columba.common.ipc.master import Listener
+from columba.common.smtp import codes
+from columba.common.smtp.codes import Reply
+from columba.common.smtp.path import SyntaxProblem
+from columba.common.smtp.server import (
+    AuthLine,
+    Body,
+    CommandReceived,
+    EndOfBody,
+    Event,
+    Rejected,
+    ServerConnection,
+    Wait,
+)
+from columba.common.smtp.state import Phase
+from columba.smtpd.answer import soften
+from columba.smtpd.commands import auth, data
+from columba.smtpd.conversation import Conversation, Response, Result, Then, judged, say
+from columba.smtpd.dispatch import dispatch
+from columba.smtpd.handoff import Told
+from columba.smtpd.session import Role, Session, is_within, role_of
+from columba.smtpd.shared import Shared
+
+HIGH_WATER: Final = 256 * 1024  # octets that wait in the codec while a job runs
+HANDSHAKE_S: Final = 30.0
+LAST_WORD_S: Final = 5.0  # for the client's close after our last reply
+
+
+class Registry(Protocol):
+    """The service, as its connections see it."""
+
+    def opened(self, connection: "Connection") -> str:
+        """Count a connection in; return why it is refused, or ""."""
+        ...
+
+    def closed(self, connection: "Connection") -> None:
+        """Count it out."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """One client. `ip` is "" on unix sockets."""
+
+    __slots__ = (
+        "_conversation", "_early", "_is_ending", "_is_full", "_is_lost", "_is_paused", "_is_retiring", "_job",
+        "_last_input", "_listener", "_loop", "_registry", "_shared", "_timer", "_told", "_transport", "core", "ip",
+    )  # fmt: skip
+
+    def __init__(self, shared: Shared, registry: Registry, listener: Listener) -> None:
+        self._shared, self._registry, self._listener = shared, registry, listener
+        self._loop = asyncio.get_running_loop()
+        self._job: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._early: list[bytes] | None = None  # data inside TLS, while the upgrade is under way
+        self._told: list[Told] = []  # answers that the client is not known to have
+        self._is_ending = self._is_full = self._is_lost = self._is_paused = False
+        self._is_retiring = False
+        self._last_input = 0.0
+        self.ip = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet the client, or say why not."""
+        self._transport = cast("asyncio.Transport", transport)
+        session = self._make_session()
+        self.ip = session.ip
+        role = session.role
+        self.core = ServerConnection(self._shared.limits_for(session.ip), lmtp=role is Role.LMTP)
+        self._conversation = Conversation(self._shared, session, self.core)
+        self._note_tls()
+        self._last_input = self._loop.time()
+        if refusal := self._registry.opened(self):
+            self._hang_up(refusal)
+            return
+        self._arm(self._shared.settings.command_timeout)
+        if self._shared.stages.has("connect"):
+            self._start(self._ask_connect())
+        else:
+            self._greet()
+
+    def data_received(self, data: bytes) -> None:
+        """Take input; it also shows that the client has our last answer."""
+        if self._told:
+            self._tell()
+        self._last_input = self._loop.time()
+        if self._is_ending:
+            return
+        if self._early is not None:
+            self._early.append(data)
+            return
+        try:
+            self.core.receive(data)
+        except RemoteProtocolError as error:
+            self._violated(error)
+            return
+        if self._job is None:
+            self._pump()
+        elif self.core.buffered > HIGH_WATER and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Take an orderly close. Answer a job's result still, where the transport can be half open."""
+        if self._told:
+            self._tell()
+        if self._job is None:
+            return False
+        self._conversation.leave()
+        return not self._conversation.session.tls
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything; a job goes on to its end, because mail hangs on it."""
+        self._is_lost = self._is_ending = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for told in self._told:
+            self._shared.handoff.untold(told)
+        self._told.clear()
+        if self._job is None:
+            self._conversation.reset()
+        else:
+            self._conversation.leave()
+        self._registry.closed(self)
+
+    def pause_writing(self) -> None:
+        """Read no more commands of a client that does not read our replies."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._is_full = False
+        if self._job is None:
+            self._pump()
+
+    def retire(self) -> None:
+        """Close with 421 as soon as no message is on its way."""
+        self._is_retiring = True
+        if self._job is None and self.core.phase is not Phase.BODY:
+            self._hang_up("Service is shutting down")
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a job runs."""
+        return self._job is not None
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._transport.abort()
+
+    def _make_session(self) -> Session:
+        listener, info = self._listener, self._transport.get_extra_info
+        peer, local = info("peername"), info("sockname")
+        session = Session(os.urandom(8).hex(), listener.name, role_of(listener.name, listener.type))
+        if isinstance(peer, tuple) and isinstance(local, tuple):
+            session.ip, session.port = str(peer[0]).partition("%")[0], int(peer[1])
+            session.local_ip, session.local_port = str(local[0]).partition("%")[0], int(local[1])
+        session.in_trusted_network = is_within(session.ip, self._shared.trusted)
+        return session
+
+    def _note_tls(self) -> None:
+        tls = self._transport.get_extra_info("ssl_object")
+        if isinstance(tls, ssl.SSLObject):
+            cipher = tls.cipher()
+            self._conversation.session.tls_started(tls.version() or "", cipher[0] if cipher else "")
+
+    def _greet(self) -> None:
+        kind = "LMTP" if self._conversation.session.role is Role.LMTP else "ESMTP"
+        hello = codes.greeting(self._shared.settings.hostname, f"{kind} Columba")
+        self._transport.write(self.core.greet(hello))
+
+    async def _ask_connect(self) -> Response:
+        verdict = await self._shared.stages.ask("connect", self._conversation.session)
+        await asyncio.sleep(min(verdict.delay_ms / 1000, 60))
+        response = judged(verdict, codes.OK)
+        reply = response.replies[0]
+        if not self._is_lost and reply.positive:
+            self._greet()
+        elif not self._is_lost:
+            self._transport.write(self.core.greet(reply))
+            return Response((), Then.CLOSE)
+        return Response(())
+
+    def _pump(self) -> None:
+        """Answer events until one must wait or there is none."""
+        try:
+            while self._job is None and not self._is_full and not self._is_ending:
+                event = self.core.next_event()
+                if isinstance(event, Wait):
+                    break
+                self._handle(event)
+        except RemoteProtocolError as error:
+            self._violated(error)
+        except Exception as error:  # the connection loop
+            self._crashed(error)
+        if self._is_retiring and not self._is_ending and self._job is None:
+            self.retire()
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case CommandReceived(command):
+                self._take(dispatch(self._conversation, command))
+            case Body():
+                if data.body(self._conversation, event):
+                    self._start(data.flush(self._conversation))
+            case EndOfBody():
+                self._start(data.end(self._conversation, event))
+            case AuthLine(text):
+                self._take(auth.line(self._conversation, text))
+            case Rejected(reply, close):
+                self._finish(say(reply, Then.CLOSE if close else Then.GO_ON))
+
+    def _take(self, result: Result) -> None:
+        if isinstance(result, Response):
+            self._finish(result)
+        else:
+            self._start(result)
+
+    def _start(self, work: Coroutine[object, object, Response]) -> None:
+        self._job = self._loop.create_task(self._run(work))
+
+    async def _run(self, work: Coroutine[object, object, Response]) -> None:
+        try:
+            response = await work
+            self._job = None
+            self._finish(response)
+        except RemoteProtocolError as error:
+            self._job = None
+            self._violated(error)
+        except Exception as error:  # the connection loop
+            self._job = None
+            self._crashed(error)
+        if self._is_paused and not self._is_lost and not self._is_ending:
+            self._is_paused = False
+            self._transport.resume_reading()
+        self._last_input = self._loop.time()
+        self._pump()
+
+    def _finish(self, response: Response) -> None:
+        """Write the replies of one event, and do what follows them."""
+        if self._is_lost:
+            if response.told is not None:
+                self._shared.handoff.untold(response.told)
+            self._conversation.reset()
+            return
+        if response.then is Then.TLS:
+            self._transport.pause_reading()
+        for reply in response.replies:
+            self._transport.write(self.core.send(self._softened(reply)))
+        if response.told is not None:
+            self._told.append(response.told)
+        if response.then is Then.TLS:
+            self._early = []
+            self._start_upgrade()
+        elif response.then is Then.CLOSE or self.core.phase is Phase.CLOSED:
+            self._end()
+
+    def _softened(self, reply: Reply) -> Reply:
+        return soften(reply) if self._shared.settings.soft_bounce else reply
+
+    def _start_upgrade(self) -> None:
+        self._job = self._loop.create_task(self._upgrade())
+
+    async def _upgrade(self) -> None:
+        assert self._shared.tls is not None
+        try:
+            transport = await self._loop.start_tls(
+                self._transport,
+                self,
+                self._shared.tls,
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE_S,
+            )
+        except (OSError, TimeoutError, EOFError) as error:
+            session = self._conversation.session
+            self._shared.event.info("TLS failed", session=session.id, ip=self.ip, error=str(error))
+            transport = None
+        self._job = None
+        if transport is None or self._is_lost:
+            self._transport.abort()
+            return
+        self._transport = transport
+        self.core.tls_started()
+        self._note_tls()
+        early, self._early = self._early or [], None
+        for part in early:
+            self.core.receive(part)
+        self._pump()
+
+    def _violated(self, error: RemoteProtocolError) -> None:
+        """Close, with the reply that says why."""
+        session = self._conversation.session
+        self._shared.event.info("Protocol error", session=session.id, ip=self.ip, error=str(error))
+        reply = error.reply if isinstance(error, SyntaxProblem) else codes.LOCAL_ERROR
+        self._write_last(reply)
+
+    def _crashed(self, error: Exception) -> None:
+        session = self._conversation.session
+        self._shared.event.error("Connection crashed", session=session.id, error=repr(error))
+        self._conversation.reset()
+        self._hang_up("Internal error")
+
+    def _hang_up(self, reason: str, enhanced: str = "4.3.2") -> None:
+        self._write_last(codes.unavailable(self._shared.settings.hostname, reason, enhanced))
+
+    def _write_last(self, reply: Reply) -> None:
+        if not self._is_lost and not self._is_ending:
+            self._transport.write(self.core.close(reply))
+            self._end()
+
+    def _end(self) -> None:
+        """Close; where the client's close shows that it has our answer, wait for that a little."""
+        self._is_ending = True
+        if not self._told:
+            self._transport.close()
+            return
+        self._arm(LAST_WORD_S)
+        if self._transport.can_write_eof():
+            try:
+                self._transport.write_eof()
+            except OSError:
+                self._transport.abort()  # the client was faster
+
+    def _tell(self) -> None:
+        for told in self._told:
+            self._shared.handoff.told(told)
+        self._told.clear()
+        if self._is_ending:
+            self._transport.close()
+
+    def _arm(self, delay_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        if self._is_ending:
+            self._transport.abort()
+            return
+        timeout_s = self._shared.settings.command_timeout
+        left_s = self._last_input + timeout_s - self._loop.time()
+        if self._job is not None or left_s > 0:
+            self._arm(max(left_s, 1.0))
+            return
+        self._hang_up("Timeout while waiting for input", "4.4.2")

@@ -1,0 +1,125 @@
+"""What is being said on one connection: session, transaction, the message that comes in.
+
+It has no transport. Commands answer through it; a command that needs no wait answers at once with a Response,
+one that must ask somebody gives a coroutine of it.
+"""
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from columba.common.ipc import wire
+from columba.common.ipc.client import Call
+from columba.common.smtp import codes, extensions
+from columba.common.smtp.codes import Reply, clean_line
+from columba.common.smtp.extensions import Extensions
+from columba.common.smtp.server import ServerConnection
+from columba.smtpd.handoff import Told
+from columba.smtpd.receive import Receiver
+from columba.smtpd.session import Role, Session
+from columba.smtpd.shared import Shared
+from columba.smtpd.transaction import Transaction
+
+DELAY_MAX_S: Final = 60.0
+
+
+class Then(Enum):
+    """What follows the replies."""
+
+    GO_ON = "the next command"
+    CLOSE = "the end of the connection"
+    TLS = "the handshake"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The replies to one event, and what follows them."""
+
+    replies: tuple[Reply, ...]
+    then: Then = Then.GO_ON
+    told: Told | None = None
+
+
+Result = Response | Coroutine[object, object, Response]
+
+
+def say(reply: Reply, then: Then = Then.GO_ON) -> Response:
+    """Return a response of one reply."""
+    return Response((reply,), then)
+
+
+class Conversation:
+    """One client's conversation. auth_number is the open authentication exchange, 0 if there is none."""
+
+    __slots__ = (
+        "auth_number", "calls", "core", "receiver", "session", "shared", "transaction",
+    )  # fmt: skip
+
+    def __init__(self, shared: Shared, session: Session, core: ServerConnection) -> None:
+        self.shared, self.session, self.core = shared, session, core
+        self.transaction: Transaction | None = None
+        self.receiver: Receiver | None = None
+        self.auth_number = 0
+        self.calls: list[Call] = []  # calls into the chain, to be cancelled if the client leaves
+
+    def reset(self) -> None:
+        """Forget the transaction and the message."""
+        self.transaction = None
+        if self.receiver is not None:
+            self.receiver.close()
+            self.receiver = None
+
+    def offer(self) -> Extensions:
+        """Return what this client may use now."""
+        settings, session = self.shared.settings, self.session
+        pairs = [
+            ("PIPELINING", ""),
+            ("SIZE", str(settings.message_size_limit)),
+            ("8BITMIME", ""),
+            ("SMTPUTF8", ""),
+            ("ENHANCEDSTATUSCODES", ""),
+        ]
+        if self.shared.tls is not None and not session.tls and session.ip:
+            pairs.append(("STARTTLS", ""))
+        if mechanisms := self.mechanisms():
+            pairs.append(("AUTH", " ".join(mechanisms)))
+        return extensions.offer(pairs)
+
+    def mechanisms(self) -> tuple[str, ...]:
+        """Return the mechanisms that this client may authenticate with now."""
+        shared, session = self.shared, self.session
+        if shared.auth is None or session.role is Role.LMTP or session.login:
+            return ()
+        if not session.tls and not shared.settings.auth_without_tls:
+            return ()
+        return shared.auth.mechanisms or ("PLAIN",)
+
+    def leave(self) -> None:
+        """The client is gone: begin nothing more for it."""
+        for call in self.calls:
+            call.cancel()
+        if self.auth_number and self.shared.auth is not None:
+            self.shared.auth.cancel(self.auth_number)
+
+
+def judged(verdict: wire.Verdict, ok: Reply) -> Response:
+    """Return the response to a stage's verdict; ok is the reply of a plain accept."""
+    if verdict.action == "accept":
+        return say(ok)
+    text = clean_line(verdict.text) or "Refused by policy"
+    if verdict.action == "disconnect":
+        code = verdict.code if verdict.code >= 400 else 421
+        return say(Reply(code, verdict.enhanced, (text,)), Then.CLOSE)
+    if not 200 <= verdict.code <= 599 or 300 <= verdict.code < 400:
+        return say(codes.LOCAL_ERROR)
+    return say(Reply(verdict.code, verdict.enhanced, (text,)), _after(verdict.code))
+
+
+def delay_s(verdict: wire.Verdict) -> float:
+    """Return how long to wait before the answer, in seconds."""
+    return min(verdict.delay_ms / 1000, DELAY_MAX_S)
+
+
+def _after(code: int) -> Then:
+    return Then.CLOSE if code == 421 else Then.GO_ON

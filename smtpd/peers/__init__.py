@@ -1,0 +1,1 @@
+"""Other programs that smtpd speaks to: wire = codec, other = client."""

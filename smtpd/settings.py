@@ -1,0 +1,81 @@
+"""Settings of smtpd.
+
+Pure: declarations only.
+"""
+
+from dataclasses import dataclass
+
+from columba.common.config.general import General, Handing, Scripts
+from columba.common.config.schema import Kind, setting
+
+
+@dataclass(frozen=True)
+class Settings(General, Handing, Scripts):
+    """What smtpd is told."""
+
+    trusted_networks: list[str] = setting(
+        Kind.STRLIST,
+        "",
+        "Networks whose clients may relay without authentication, and whose mail may be queued.",
+    )
+    message_size_limit: int = setting(Kind.SIZE, "50M", "Greatest message that is accepted.")
+    recipient_limit: int = setting(Kind.UINT, "1000", "Recipients of one message.")
+    error_limit: int = setting(
+        Kind.UINT, "20", "Commands of one session that may be answered with 4xx or 5xx before 421."
+    )
+    client_limit_per_ip: int = setting(
+        Kind.UINT, "1000", "Connections of one address to one process; trusted networks are exempt."
+    )
+    command_timeout: float = setting(
+        Kind.TIME, "5 mins", "How long a client may be silent (RFC 5321 §4.5.3.2.7)."
+    )
+    reply_deadline: float = setting(
+        Kind.TIME, "120 secs", "How long the answer to end of data may take on port 25 and LMTP."
+    )
+    submission_reply_deadline: float = setting(
+        Kind.TIME, "30 secs", "How long the answer to end of data may take on submission."
+    )
+    inline_body_limit: int = setting(
+        Kind.SIZE, "16K", "Bodies up to this size are held in memory, others in a spool file."
+    )
+    spool_limit: int = setting(
+        Kind.SIZE, "1G", "Room in spool_dir that one process uses; past it 452."
+    )
+    bare_newline: str = setting(
+        Kind.ENUM,
+        "reject",
+        "What is done with a CR or LF that stands alone in a message.",
+        choices=("reject", "normalize"),
+    )
+    bare_newline_normalize_networks: list[str] = setting(
+        Kind.STRLIST, "", "Networks for whose clients bare_newline is normalize (printers)."
+    )
+    queue_unverified: bool = setting(
+        Kind.BOOL,
+        "no",
+        """Queue mail of unknown senders too, for a backup MX. What finally fails is held, never
+        bounced.""",
+    )
+    soft_bounce: bool = setting(
+        Kind.BOOL, "no", "Answer 4xx instead of 5xx, for the days of a migration."
+    )
+    reply_detail: str = setting(
+        Kind.ENUM,
+        "hop",
+        "Whether answers to clients hold the next server's own words.",
+        choices=("hop", "own"),
+    )
+    auth_socket: str = setting(
+        Kind.PATH,
+        "%{base_dir}/auth-client",
+        "Socket of the auth service, ours or Dovecot's. Empty: no authentication.",
+    )
+    auth_timeout: float = setting(
+        Kind.TIME, "150 secs", "How long the auth service may take; failures are slow on purpose."
+    )
+    auth_without_tls: bool = setting(
+        Kind.BOOL, "no", "Offer authentication on connections without TLS too."
+    )
+    stage_timeout: float = setting(
+        Kind.TIME, "10 secs", "How long a script may take to answer a command before 451."
+    )
