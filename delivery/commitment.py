@@ -7,15 +7,20 @@ will be handed over; after `enter` has said yes the result must be waited for (p
 
 import threading
 
+from columba.common.clock import Clock
+
 
 class Commitment:
     """One attempt's point of no return."""
 
-    __slots__ = ("_closed", "_entered", "_lock", "_not_after_ns")
+    __slots__ = ("_boot_ns", "_clock", "_closed", "_entered", "_lock", "_until_ns")
 
-    def __init__(self, not_after_ns: int) -> None:
-        """Allow entry until this instant of CLOCK_MONOTONIC."""
-        self._not_after_ns = not_after_ns
+    def __init__(self, clock: Clock, until_ns: int, until_boot_ns: int = 0) -> None:
+        """Allow entry until these instants of CLOCK_MONOTONIC and, unless 0, CLOCK_BOOTTIME.
+
+        The latter is the end of the queue owner's lease (promises §7.4); it counts suspended time.
+        """
+        self._clock, self._until_ns, self._boot_ns = clock, until_ns, until_boot_ns
         self._lock = threading.Lock()
         self._entered = self._closed = False
 
@@ -24,10 +29,12 @@ class Commitment:
         """Tell whether the attempt may have handed the mail over."""
         return self._entered
 
-    def enter(self, now_ns: int) -> bool:
+    def enter(self) -> bool:
         """Pass the point of no return; False when that is not allowed any more."""
         with self._lock:
-            if self._closed or now_ns > self._not_after_ns:
+            if self._closed or self._clock.monotonic_ns() > self._until_ns:
+                return False
+            if self._boot_ns and self._clock.boottime_ns() > self._boot_ns:
                 return False
             self._entered = True
             return True

@@ -9,7 +9,6 @@ Sources: RFC 5321 §4.4 (Return-Path), Maildir, Maildir++; promises §13.
 import contextlib
 import errno
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -127,7 +126,7 @@ def _write(
     lines = _UnixLines()
     write_synced(temporary, lines.convert(content.chunks()))
     part, name = placement.file_name(letter.base, lines.size, content.size, letter.flags)
-    if not commitment.enter(time.monotonic_ns()):
+    if not commitment.enter():
         temporary.unlink()
         return Filing.LATE, 0
     temporary.rename(folder / part / name)

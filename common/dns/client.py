@@ -113,6 +113,22 @@ class Client:
         return _read(reply, server)
 
 
+def parse_server(text: str) -> Server:
+    """Return the server of "192.0.2.1", "192.0.2.1:5353", "2001:db8::1" or "[2001:db8::1]:5353".
+
+    Raises ValueError.
+    """
+    address, port = text, "53"
+    if text.startswith("["):
+        address, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":") or port
+    elif text.count(":") == 1:
+        address, _, port = text.partition(":")
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r} has no valid port")
+    return Server(str(ipaddress.ip_address(address)), int(port))
+
+
 def system_servers(path: str = "/etc/resolv.conf") -> tuple[Server, ...]:
     """Return the machine's name servers, loopback when the file names none. Reads one small file."""
     try:

@@ -10,14 +10,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import zmq
 
 from columba.common import limits
 from columba.common.ipc import wire
-from columba.common.ipc.client import Call
 from columba.common.ipc.pump import Frames, Pump, make_socket
 from columba.common.log.event import Event
 
@@ -26,6 +25,14 @@ Answer = tuple[wire.Reply, Parts]
 COUNTED: Final = (wire.Handoff, wire.Stage, wire.Intake, wire.Bounce)
 KNOWN_MAX: Final = 10000
 SILENT: Final = (wire.Answered,)
+
+
+class Cancellable(Protocol):
+    """What a Cancel of the caller is passed on to."""
+
+    def cancel(self) -> None:
+        """Begin nothing more that can't be taken back."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -37,10 +44,10 @@ class Incoming:
     peer: bytes
     number: bytes
     is_cancelled: bool = False
-    _onward: list[Call] = field(default_factory=list)
+    _onward: list[Cancellable] = field(default_factory=list)
 
-    def forward_cancel(self, call: Call) -> None:
-        """Have a Cancel of this call passed on to a call that it caused."""
+    def forward_cancel(self, call: Cancellable) -> None:
+        """Have a Cancel of this call passed on to a call, or other work, that it caused."""
         self._onward.append(call)
         if self.is_cancelled:
             call.cancel()

@@ -6,14 +6,8 @@ because reading the trusted roots takes tens of milliseconds.
 """
 
 import ssl
-from enum import Enum
 
-
-class Check(Enum):
-    """What is checked of the other side's certificate."""
-
-    NOTHING = "nothing"
-    NAME = "name"  # chain to a trusted root, host name
+from columba.common.net.check import Check
 
 
 def client_context(check: Check, ca_file: str = "") -> ssl.SSLContext:

@@ -256,8 +256,11 @@ class Conversation:
 
     async def _data(self) -> None:
         """Read the message and answer its end, once per recipient with LMTP."""
+        if self._current is None or not self._current.recipients:
+            await self._send("503 5.5.1 no recipients")
+            return
         reply = await self._do("data")
-        if not reply.startswith("3") or self._current is None:
+        if not reply.startswith("3"):
             return
         current = self._current
         text = await self._reader.readuntil(b"\r\n.\r\n")

@@ -6,14 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from columba.common.clock import SystemClock
+from columba.common.errors import UnavailableError
+from columba.common.ipc.spool import CHUNK, BodySource
 from columba.delivery import quota
 from columba.delivery.commitment import Commitment
-from columba.delivery.content import CHUNK, Content
+from columba.delivery.content import Content
 from columba.delivery.maildir import Filing, Letter, Maildirs
 from columba.delivery.placement import BadMailboxError
 
 HEADER = b"Return-Path: <other@x>\r\nSubject: hi\r\n"
 LONG_NS = 1 << 62
+
+
+def mail(header: bytes, body: bytes) -> Content:
+    return Content(header, BodySource(len(body), body))
 
 
 def letter(
@@ -25,12 +32,12 @@ def letter(
     flags: tuple[str, ...] = (),
     base: str = "1.AN1.host",
 ) -> Letter:
-    body = content or Content(HEADER, b"one\r\ntwo\r\n")
+    body = content or mail(HEADER, b"one\r\ntwo\r\n")
     return Letter(body, b"me@x", b"kim@example.org", path, folder, create, flags, base)
 
 
 def save(root: Path, item: Letter, limit: int = 0, until_ns: int = LONG_NS) -> Filing:
-    return Maildirs(root, limit).save(item, Commitment(until_ns))
+    return Maildirs(root, limit).save(item, Commitment(SystemClock(), until_ns))
 
 
 def files(directory: Path) -> list[Path]:
@@ -64,10 +71,10 @@ def test_line_ends_that_two_chunks_share(tmp_path: Path) -> None:
     spool.write_bytes(body)
     fd = os.open(spool, os.O_RDONLY)
     try:
-        content = Content(HEADER, fd=fd, body_size=len(body))
+        content = Content(HEADER, BodySource(len(body), fd=fd))
         assert save(tmp_path / "mail", letter(content)) is Filing.SAVED
-        with pytest.raises(OSError, match="ends after"):
-            save(tmp_path / "cut", letter(Content(HEADER, fd=fd, body_size=len(body) + 1)))
+        with pytest.raises(UnavailableError, match="ends after"):
+            save(tmp_path / "cut", letter(Content(HEADER, BodySource(len(body) + 1, fd=fd))))
     finally:
         os.close(fd)
     (path,) = files(tmp_path / "mail")
@@ -94,16 +101,16 @@ def test_no_way_out_and_no_way_into_another_mailbox(tmp_path: Path, path: str) -
 
 
 def test_a_mail_that_was_here_before_is_a_loop(tmp_path: Path) -> None:
-    looped = Content(b"Delivered-To: Kim@Example.org\r\n" + HEADER, b"x\r\n")
+    looped = mail(b"Delivered-To: Kim@Example.org\r\n" + HEADER, b"x\r\n")
     assert save(tmp_path, letter(looped)) is Filing.LOOPED
-    other = Content(b"Delivered-To: else@example.org\r\n" + HEADER, b"x\r\n")
+    other = mail(b"Delivered-To: else@example.org\r\n" + HEADER, b"x\r\n")
     assert save(tmp_path, letter(other)) is Filing.SAVED
 
 
 def test_past_its_deadline_nothing_is_left(tmp_path: Path) -> None:
     assert save(tmp_path, letter(), until_ns=0) is Filing.LATE
     assert files(tmp_path) == []
-    closed = Commitment(LONG_NS)
+    closed = Commitment(SystemClock(), LONG_NS)
     assert closed.close() is True
     assert Maildirs(tmp_path).save(letter(), closed) is Filing.LATE
 
@@ -136,11 +143,3 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("columba.delivery.maildir.write_synced", full)
     assert save(tmp_path, letter()) is Filing.NO_SPACE
-
-
-def test_commitment_is_entered_or_closed_never_both() -> None:
-    first = Commitment(100)
-    assert first.enter(100) and not first.close() and first.is_entered
-    second = Commitment(100)
-    assert second.close() and not second.enter(0) and not second.is_entered
-    assert not Commitment(100).enter(101)

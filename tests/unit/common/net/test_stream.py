@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from columba.common.net.check import Check
 from columba.common.net.stream import (
     HIGH_WATER,
     Stream,
@@ -19,7 +20,7 @@ from columba.common.net.stream import (
     open_tcp,
     open_unix,
 )
-from columba.common.net.tls import Check, client_context
+from columba.common.net.tls import client_context
 from tests.fakes.certificate import self_signed
 
 Script = Callable[[socket.socket], None]

@@ -1,0 +1,73 @@
+"""File a recipient's mail into a Maildir, off the loop, and say what that means for the recipient."""
+
+from typing import Final
+
+from columba.common.errors import StoreError
+from columba.common.hop.mail import Why
+from columba.common.ipc import wire
+from columba.common.off_loop import OffLoop
+from columba.delivery.attempt import LATE, UNREADABLE, Result
+from columba.delivery.commitment import Commitment
+from columba.delivery.content import Content
+from columba.delivery.maildir import Filing, Letter, Maildirs
+from columba.delivery.outcome import Decision, Verdict, one_line
+from columba.delivery.placement import BadMailboxError, base_name
+
+DISK_S: Final = 600.0  # the call's deadline is kept by the step; a thread can't be stopped
+LOCAL: Final = "maildir"
+_DECISIONS: Final = {
+    Filing.SAVED: Decision(Verdict.DELIVERED, Why(250, "2.0.0", "Saved in the mailbox")),
+    Filing.OVER_QUOTA: Decision(Verdict.TEMPORARY, Why(452, "4.2.2", "The mailbox is full")),
+    Filing.LOOPED: Decision(
+        Verdict.FAILED, Why(554, "5.4.6", "This mail was delivered to this mailbox before (loop)")
+    ),
+    Filing.NO_SPACE: Decision(
+        Verdict.TEMPORARY, Why(452, "4.3.1", "Insufficient system storage"), alert=True
+    ),
+    Filing.LATE: LATE,
+}
+_BROKEN: Final = Why(451, "4.3.0", "The mailbox can't be written now")
+
+
+class Filer:
+    """Files mails of one process."""
+
+    def __init__(self, maildirs: Maildirs, hostname: str, off_loop: OffLoop) -> None:
+        self._maildirs, self._hostname, self._off_loop = maildirs, hostname, off_loop
+
+    async def file(
+        self,
+        handoff: wire.Handoff,
+        recipient: wire.Recipient,
+        content: Content,
+        commitment: Commitment,
+    ) -> list[Result]:
+        """Return the one result."""
+        route = recipient.route or wire.Route(kind="maildir")
+        letter = Letter(
+            content=content,
+            sender=handoff.envelope.sender,
+            address=recipient.address,
+            path=route.path,
+            folder=route.folder,
+            create=route.create,
+            flags=route.flags,
+            base=base_name(
+                handoff.envelope.arrived_s, handoff.id, recipient.number, self._hostname
+            ),
+        )
+        hop = f"{LOCAL}:{route.path}" + (f"/{route.folder}" if route.folder else "")
+        return [Result(await self._save(letter, commitment), hop)]
+
+    async def _save(self, letter: Letter, commitment: Commitment) -> Decision:
+        try:
+            filing = await self._off_loop.run(DISK_S, self._maildirs.save, letter, commitment)
+        except BadMailboxError as error:
+            why = Why(451, "4.3.5", one_line(str(error)))
+            return Decision(Verdict.TEMPORARY, why, alert=True)
+        except StoreError:
+            return UNREADABLE
+        except (OSError, TimeoutError) as error:
+            why = Why(_BROKEN.code, _BROKEN.enhanced, one_line(f"{_BROKEN.text}: {error}"))
+            return Decision(Verdict.TEMPORARY, why, alert=True)
+        return _DECISIONS[filing]

@@ -1,0 +1,61 @@
+"""A result as the chain's Outcome, and as the one line of the log for each recipient."""
+
+from columba.common.hop.destination import destination
+from columba.common.ipc import wire
+from columba.common.log.event import Event
+from columba.delivery.attempt import Result
+from columba.delivery.outcome import Verdict
+
+
+def outcome_of(recipient: wire.Recipient, result: Result, keeper: str) -> wire.Outcome:
+    """Return the Outcome; a temporary result is `refused` until the chain has found a place for it."""
+    decision = result.decision
+    kind: wire.OutcomeKind
+    match decision.verdict:
+        case Verdict.DELIVERED:
+            kind = "delivered"
+        case Verdict.FAILED:
+            kind = "failed"
+        case Verdict.DISCARDED:
+            kind = "discarded"
+        case Verdict.TEMPORARY:
+            kind = "refused"
+    return wire.Outcome(
+        number=recipient.number,
+        kind=kind,
+        code=decision.why.code,
+        enhanced=decision.why.enhanced,
+        text=decision.why.text,
+        address=recipient.address,
+        original=recipient.original or recipient.address,
+        route=destination(recipient.route, recipient.address),
+        hop=result.hop,
+        step="delivery",
+        keeper="" if kind == "refused" else keeper,
+    )
+
+
+def log_result(
+    event: Event, handoff: wire.Handoff, recipient: wire.Recipient, result: Result, took_ms: float
+) -> None:
+    """Write the one line; what only our own configuration can mend is a warning."""
+    decision = result.decision
+    say = event.warning if decision.alert else event.info
+    words = {
+        Verdict.DELIVERED: "Delivered",
+        Verdict.FAILED: "Failed",
+        Verdict.DISCARDED: "Discarded",
+        Verdict.TEMPORARY: "Not delivered now",
+    }
+    say(
+        words[decision.verdict],
+        id=handoff.id,
+        n=recipient.number,
+        to=recipient.address.decode("utf-8", "replace"),
+        sender=handoff.envelope.sender.decode("utf-8", "replace"),
+        route=destination(recipient.route, recipient.address),
+        hop=result.hop or None,
+        tls=result.tls or None,
+        reply=f"{decision.why.code} {decision.why.enhanced} {decision.why.text}",
+        ms=took_ms,
+    )

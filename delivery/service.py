@@ -1,0 +1,216 @@
+"""remote-delivery: SMTP and LMTP out, Maildirs, and what it must remember until clients are told.
+
+It answers Handoff, Answered and Withheld; how a mail is delivered stands in step.py. It binds its tools to
+the process: resolver, connection cache, TLS contexts, limits; all of them belong to this process alone, and
+callers choose the process by destination.
+"""
+
+import asyncio
+import random
+import ssl
+import time
+from pathlib import Path
+from typing import Final
+
+from columba.common.clock import SystemClock
+from columba.common.dns.client import Client, Server, parse_server, system_servers
+from columba.common.errors import ConfigError
+from columba.common.hop.chain import Chain, Delays
+from columba.common.hop.keeper import Keeper
+from columba.common.hop.mail import Mail
+from columba.common.hop.queue_client import QueueClient
+from columba.common.ipc import wire
+from columba.common.ipc.server import Answer, Incoming
+from columba.common.ipc.server import Server as CallServer
+from columba.common.net.check import Check
+from columba.common.net.tls import client_context
+from columba.common.off_loop import OffLoop
+from columba.common.service import Context
+from columba.delivery.attempt import Attempts, Tools, Ways
+from columba.delivery.connect import Finder
+from columba.delivery.filing import Filer
+from columba.delivery.health import Health
+from columba.delivery.maildir import Maildirs
+from columba.delivery.outcome import Detail
+from columba.delivery.pool import Limits, Pool
+from columba.delivery.settings import Settings
+from columba.delivery.step import DeliveryStep, Policy
+from columba.delivery.window import Windows
+
+TICK_S: Final = 1.0
+KEEPER_TICKS: Final = 5
+FENCE_S: Final = 5.0
+HURRY_NS: Final = 9_000_000_000  # promises §1.1: every D becomes now + shutdown_timeout - 10 s
+MAIL_THREADS: Final = 8
+_OUT_OF_PLACE: Final = wire.Crashed(text="not a request for this service")
+
+
+class Delivery:
+    """The service's life (common/service.py)."""
+
+    def __init__(self, context: Context[Settings]) -> None:
+        settings = context.settings
+        self._context = context
+        self._queue = QueueClient(context.caller, context.directory, context.event)
+        self._keeper = Keeper(self._queue.settle)
+        context.directory.on_dead(self._keeper.died)
+        self._pool = Pool(
+            Limits(
+                settings.connection_max_age,
+                settings.connection_idle,
+                settings.connection_max_uses,
+                settings.connection_cache_size,
+            )
+        )
+        self._windows = Windows(settings.destination_concurrency, settings.destination_rate)
+        self._mail_threads = OffLoop(MAIL_THREADS, "maildir")
+        self._server: CallServer | None = None
+        self._step: DeliveryStep | None = None
+
+    async def start(self) -> None:
+        """Make the tools and begin to take calls. Raises ConfigError."""
+        context = self._context
+        try:
+            contexts = await context.off_loop.run(
+                context.birth.hang_limit_s, tls_contexts, context.settings.ssl_client_ca_file
+            )
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"ssl_client_ca_file: {error}") from error
+        self._step = self._make_step(contexts)
+        self._server = context.serve(self._handle, self._unsent)
+        context.spawn(self._tick(), "housekeeping")
+
+    def available(self) -> int:
+        """Return how many more mails are taken."""
+        return self._server.available if self._server else 0
+
+    def total(self) -> int:
+        """Return how many mails were taken so far."""
+        return self._server.total if self._server else 0
+
+    def active(self) -> int:
+        """Return how many mails are in work, those included whose late answer is waited for."""
+        late = self._step.late if self._step else 0
+        return self._server.active + late if self._server else 0
+
+    def note(self) -> int:
+        """Return the number of idle connections."""
+        return len(self._pool)
+
+    async def drain(self, until_ns: int) -> None:
+        """Take no more mail, finish what is in work, close the connections."""
+        if self._server is None or self._step is None:
+            return
+        self._server.stop_taking()
+        self._step.hurry(until_ns - HURRY_NS)
+        await self._server.wait_idle(_left_s(until_ns))
+        for session in self._pool.close():
+            await session.quit()
+        await self._queue.close(_left_s(until_ns))
+        await self._step.close()
+        self._server.close()
+        self._mail_threads.close()
+
+    def _make_step(self, contexts: dict[Check, ssl.SSLContext]) -> DeliveryStep:
+        context, settings = self._context, self._context.settings
+        delays = Delays(settings.takeover_delay, settings.in_doubt_delay)
+        ways = Ways(
+            settings.hostname,
+            Detail(settings.reply_detail),
+            settings.connect_timeout,
+            settings.greeting_timeout,
+        )
+        tools = Tools(
+            self._finder(),
+            self._pool,
+            Health(settings.host_down_time),
+            self._windows,
+            contexts,
+            context.off_loop,
+            context.event,
+            context.spawn,
+        )
+        maildirs = Maildirs(Path(settings.mail_root), settings.mailbox_quota)
+        return DeliveryStep(
+            Policy(
+                name=context.name,
+                spool=Path(settings.spool_dir),
+                mx_port=settings.smtp_port,
+                recipients_max=settings.destination_recipients,
+                delays=delays,
+                retry_s=settings.queue_retry_first,
+            ),
+            Attempts(tools, ways),
+            Filer(maildirs, settings.hostname, self._mail_threads),
+            chain=Chain(context.name, context.caller, self._queue, delays, context.event),
+            queue=self._queue,
+            keeper=self._keeper,
+            off_loop=context.off_loop,
+            clock=SystemClock(),
+            event=context.event,
+        )
+
+    def _finder(self) -> Finder:
+        settings = self._context.settings
+        servers = dns_servers(settings.dns_servers)
+        own_names = frozenset({settings.hostname.lower()})
+        source = random.SystemRandom()
+        return Finder(Client(servers), own_names, source, settings.inet_preference == "ipv6")
+
+    async def _handle(self, call: Incoming) -> Answer:
+        match call.request:
+            case wire.Handoff() as handoff if len(call.parts) == 2 and self._step is not None:
+                mail = Mail(handoff, call.parts[0], call.parts[1])
+                return (await self._step.run(mail, call)).reply()
+            case wire.Answered(ids=ids):
+                self._keeper.answered(ids)
+                return wire.Done(), []
+            case wire.Withheld(id=id):
+                return await self._withhold(id), []
+            case _:
+                return _OUT_OF_PLACE, []
+
+    async def _withhold(self, id: str) -> wire.Reply:
+        """The client was not told: its retry must find the fence."""
+        put = self._keeper.withheld(id)
+        if put is None:
+            return wire.Done()
+        until_ns = time.monotonic_ns() + int(FENCE_S * 1e9)
+        if await self._queue.fence_put(put, until_ns):
+            return wire.Done()
+        return wire.NotStored(text="the fence could not be written")
+
+    def _unsent(self, call: Incoming, reply: wire.Reply) -> None:
+        """The caller died before the answer: its outcomes go to the queue."""
+        if isinstance(call.request, wire.Handoff) and isinstance(reply, wire.Outcomes):
+            self._keeper.answered((call.request.id,))
+            self._queue.settle(call.request.id, reply.outcomes, call.request.fence)
+
+    async def _tick(self) -> None:
+        ticks = 0
+        while True:
+            await asyncio.sleep(TICK_S)
+            ticks += 1
+            now_ns = time.monotonic_ns()
+            for session in self._pool.expired(now_ns):
+                self._context.spawn(session.quit(), "closing a connection")
+            if ticks % KEEPER_TICKS == 0:
+                self._keeper.turn()
+                self._windows.sweep(now_ns)
+
+
+def dns_servers(words: list[str]) -> tuple[Server, ...]:
+    """Return the configured name servers, else the system's. Raises ConfigError."""
+    try:
+        return tuple(parse_server(word) for word in words) or system_servers()
+    except ValueError as error:
+        raise ConfigError(f"dns_servers: {error}") from error
+
+
+def tls_contexts(ca_file: str) -> dict[Check, ssl.SSLContext]:
+    """Return a context for each kind of check. Blocks; raises OSError, ssl.SSLError."""
+    return {check: client_context(check, ca_file) for check in Check}
+
+
+def _left_s(until_ns: int) -> float:
+    return max(0.0, (until_ns - time.monotonic_ns()) / 1e9)

@@ -1,0 +1,114 @@
+"""The tools of delivery for tests: real sockets, a resolver that is a map, short patience."""
+
+import asyncio
+import random
+import time
+from collections.abc import Coroutine
+
+from columba.common.clock import SystemClock
+from columba.common.ipc import wire
+from columba.common.ipc.spool import BodySource
+from columba.common.log.event import Event, Level
+from columba.common.net.check import Check
+from columba.common.net.tls import client_context
+from columba.common.off_loop import OffLoop
+from columba.delivery.attempt import Attempts, Job, Tools, Ways
+from columba.delivery.commitment import Commitment
+from columba.delivery.connect import Finder
+from columba.delivery.content import Content
+from columba.delivery.health import Health
+from columba.delivery.outcome import Detail
+from columba.delivery.pool import Limits, Pool
+from columba.delivery.target import Target, TlsDemand
+from columba.delivery.window import Windows
+from tests.fakes.resolver import FakeResolver
+
+HEADER = b"From: me@x.test\r\nSubject: hi\r\n"
+BODY = b"one\r\n.two\r\n"
+
+
+class Bench:
+    """Attempts over a FakeResolver. `lines` is the log."""
+
+    def __init__(
+        self,
+        resolver: FakeResolver | None = None,
+        limits: Limits = Limits(300, 10, 100, 50),  # noqa: B008  # frozen
+        windows: Windows | None = None,
+        ca_file: str = "",
+    ) -> None:
+        self.lines: list[str] = []
+        self.pool = Pool(limits)
+        self.health = Health(30)
+        self.off_loop = OffLoop(2, "test")
+        self._tasks: set[asyncio.Task[None]] = set()
+        tools = Tools(
+            Finder(resolver or FakeResolver(), frozenset({"us.test"}), random.Random(1), True),
+            self.pool,
+            self.health,
+            windows or Windows(10, 0),
+            {check: client_context(check, ca_file) for check in Check},
+            self.off_loop,
+            Event(self._log),
+            self.spawn,
+        )
+        self.attempts = Attempts(tools, Ways("us.test", Detail.HOP, 2.0, 2.0))
+
+    def spawn(self, work: Coroutine[object, object, None], what: str) -> None:
+        assert what
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        for session in self.pool.close():
+            await session.quit()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=5)
+        self.off_loop.close()
+
+    def _log(self, level: Level, text: str) -> None:
+        self.lines.append(f"{level.name} {text}")
+
+
+def seconds(count: float) -> int:
+    """Return the instant so many seconds from now."""
+    return time.monotonic_ns() + int(count * 1e9)
+
+
+def content(body: bytes = BODY, header: bytes = HEADER) -> Content:
+    return Content(header, BodySource(len(body), body))
+
+
+def recipients(*addresses: str, route: wire.Route | None = None) -> tuple[wire.Recipient, ...]:
+    return tuple(
+        wire.Recipient(number=str(n), address=address.encode(), route=route)
+        for n, address in enumerate(addresses, 1)
+    )
+
+
+def host_target(
+    port: int, *, lmtp: bool = False, tls: TlsDemand = "may", name: str = "127.0.0.1"
+) -> Target:
+    return Target("host", name, port, lmtp, tls, "", "", f"relay:{name}:{port}")
+
+
+def job(
+    target: Target,
+    *addresses: str,
+    mail: Content | None = None,
+    envelope: wire.Envelope | None = None,
+    within_s: float = 10.0,
+    commit_s: float | None = None,
+) -> Job:
+    """Return a job; commit_s is when end-of-data is not allowed any more."""
+    until_ns = seconds(within_s if commit_s is None else commit_s)
+    return Job(
+        target=target,
+        recipients=recipients(*(addresses or ("kim@x.test",))),
+        envelope=envelope or wire.Envelope(sender=b"me@x.test"),
+        content=mail or content(),
+        commitment=Commitment(SystemClock(), until_ns),
+        deadline_ns=seconds(within_s),
+        is_client=True,
+    )
