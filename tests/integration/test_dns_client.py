@@ -1,6 +1,5 @@
 """The DNS client against a real name server."""
 
-import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -10,13 +9,11 @@ import pytest
 
 from columba.common.dns.client import Client, Server, system_servers
 from columba.common.dns.resolver import Answer, MxRecord, RecordType, Status, TlsaRecord
-from tests.peers.nsd import NameServer, name_server
+from tests.peers.all import open_folder
+from tests.peers.names import Names
 
-pytestmark = [
-    pytest.mark.peer,
-    pytest.mark.skipif(not shutil.which("nsd", path="/usr/sbin:/usr/bin"), reason="no nsd"),
-]
-ZONE = """
+pytestmark = pytest.mark.peer
+ZONE = """$TTL 300
 @ IN MX 10 mx1
 @ IN MX 20 mx2.other.test.
 mx1 IN A 127.0.0.2
@@ -32,17 +29,19 @@ big IN TXT "{text}"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServer]:
-    with name_server(tmp_path_factory.mktemp("nsd"), {"mail.test": ZONE}) as running:
+def server() -> Iterator[Names]:
+    with open_folder() as folder:
+        running = Names(folder, {"mail.test": ZONE})
         yield running
+        running.stop()
 
 
-async def ask(server: NameServer, name: str, kind: RecordType) -> Answer:
-    client = Client([Server(server.address, server.port)])
+async def ask(server: Names, name: str, kind: RecordType) -> Answer:
+    client = Client([Server("127.0.0.1", server.port)])
     return await client.query(name, kind, time.monotonic_ns() + 5_000_000_000)
 
 
-async def test_mx_and_addresses(server: NameServer) -> None:
+async def test_mx_and_addresses(server: Names) -> None:
     answer = await ask(server, "Mail.Test.", RecordType.MX)
     assert answer.status is Status.FOUND
     assert set(answer.mx()) == {MxRecord(10, "mx1.mail.test"), MxRecord(20, "mx2.other.test")}
@@ -51,18 +50,18 @@ async def test_mx_and_addresses(server: NameServer) -> None:
     assert (await ask(server, "mx1.mail.test", RecordType.AAAA)).names() == ("::1",)
 
 
-async def test_null_mx_text_and_tlsa(server: NameServer) -> None:
+async def test_null_mx_text_and_tlsa(server: Names) -> None:
     assert (await ask(server, "null.mail.test", RecordType.MX)).mx() == (MxRecord(0, ""),)
     assert (await ask(server, "text.mail.test", RecordType.TXT)).texts() == (b"v=spf1 -all",)
     tlsa = (await ask(server, "_25._tcp.mx1.mail.test", RecordType.TLSA)).tlsa()
     assert tlsa == (TlsaRecord(3, 1, 1, bytes.fromhex("00112233445566778899aabbccddeeff" * 2)),)
 
 
-async def test_a_large_answer_comes_over_tcp(server: NameServer) -> None:
+async def test_a_large_answer_comes_over_tcp(server: Names) -> None:
     assert (await ask(server, "big.mail.test", RecordType.TXT)).texts() == (b"x" * 3000,)
 
 
-async def test_names_that_are_not_there(server: NameServer) -> None:
+async def test_names_that_are_not_there(server: Names) -> None:
     missing = await ask(server, "nobody.mail.test", RecordType.MX)
     assert (missing.status, missing.ttl_s) == (Status.NO_NAME, 60)
     assert (await ask(server, "text.mail.test", RecordType.MX)).status is Status.NO_DATA
@@ -70,13 +69,13 @@ async def test_names_that_are_not_there(server: NameServer) -> None:
     assert (await ask(server, "a..b", RecordType.MX)).status is Status.NO_NAME
 
 
-async def test_aliases_are_followed_and_loops_end(server: NameServer) -> None:
+async def test_aliases_are_followed_and_loops_end(server: Names) -> None:
     answer = await ask(server, "alias.mail.test", RecordType.A)
     assert (answer.names(), answer.name) == (("127.0.0.2",), "mx1.mail.test")
     assert (await ask(server, "round.mail.test", RecordType.A)).records == ()
 
 
-async def test_a_silent_server_costs_its_share_and_the_next_one_answers(server: NameServer) -> None:
+async def test_a_silent_server_costs_its_share_and_the_next_one_answers(server: Names) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         mute = Server("127.0.0.1", silent.getsockname()[1])
@@ -86,13 +85,13 @@ async def test_a_silent_server_costs_its_share_and_the_next_one_answers(server: 
         assert answer.status is Status.TIMEOUT
         assert time.monotonic() - began < 1.5
         dead = Server("127.0.0.1", 1)
-        both = Client([dead, Server(server.address, server.port)])
+        both = Client([dead, Server("127.0.0.1", server.port)])
         answer = await both.query("mail.test", RecordType.MX, time.monotonic_ns() + 5_000_000_000)
         assert answer.status is Status.FOUND
 
 
-async def test_the_second_question_is_answered_from_memory(server: NameServer) -> None:
-    client = Client([Server(server.address, server.port)])
+async def test_the_second_question_is_answered_from_memory(server: Names) -> None:
+    client = Client([Server("127.0.0.1", server.port)])
     deadline_ns = time.monotonic_ns() + 5_000_000_000
     first = await client.query("mail.test", RecordType.MX, deadline_ns)
     assert await client.query("MAIL.test.", RecordType.MX, deadline_ns) is first

@@ -53,6 +53,14 @@ def test_sink_refuses_where_it_is_told(peers: Peers, option: str, code: int) -> 
 
 
 @pytest.mark.peer
+def test_sink_speaks_lmtp(peers: Peers) -> None:
+    sink = peers.sink(lmtp=True)
+    with smtplib.LMTP("127.0.0.1", sink.port, timeout=10) as client:
+        assert client.sendmail("a@a.test", ["b@b.test"], MAIL) == {}
+    wait_until(lambda: sink.count() == 1, "the mail")
+
+
+@pytest.mark.peer
 def test_sink_closes_and_delays(peers: Peers) -> None:
     closing = peers.sink(close=".")
     with pytest.raises(smtplib.SMTPServerDisconnected):

@@ -1,6 +1,5 @@
 """A real authoritative name server (Knot) with the zones that a test gives."""
 
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +18,7 @@ class Names:
     def __init__(self, folder: Path, zones: Mapping[str, str], *, signed: bool = False) -> None:
         """Serve zones: name to records in master file form; SOA and NS are added."""
         require("knotd")
-        self.port = free_port(socket.SOCK_DGRAM)
+        self.port = free_port()
         self._folder = folder / f"knot-{self.port}"
         self._folder.mkdir()
         self._zones = dict(zones)

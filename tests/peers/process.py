@@ -39,13 +39,15 @@ def require(*names: str, root: bool = False) -> None:
         lacking(f"{names[0]} must be started by root")
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a port on 127.0.0.1 that the kernel says is free."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    assert isinstance(port, int)
-    return port
+def free_port() -> int:
+    """Return a port on 127.0.0.1 that the kernel says is free, for TCP and for UDP."""
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            port: int = tcp.getsockname()[1]
+            with contextlib.suppress(OSError):
+                udp.bind(("127.0.0.1", port))
+                return port
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout_s: float = START_S) -> None:
