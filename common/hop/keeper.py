@@ -13,6 +13,7 @@ from columba.common.ipc import wire
 
 OVERDUE_NS: Final = 30_000_000_000
 ENTRIES_MAX: Final = 100_000
+IsDead = Callable[[str], bool]
 OnSettle = Callable[[str, tuple[wire.Outcome, ...], bytes], None]
 
 
@@ -27,8 +28,9 @@ class _Kept:
 class Keeper:
     """The entries of one process; `settle` is called for those that nobody answers for."""
 
-    def __init__(self, settle: OnSettle) -> None:
-        self._settle = settle
+    def __init__(self, settle: OnSettle, is_dead: IsDead = lambda _name: False) -> None:
+        """Take the directory's is_dead: a process of the path may be gone before there is anything to keep."""
+        self._settle, self._is_dead = settle, is_dead
         self._kept: dict[str, _Kept] = {}
 
     def __len__(self) -> int:
@@ -37,6 +39,9 @@ class Keeper:
     def keep(self, handoff: wire.Handoff, outcomes: tuple[wire.Outcome, ...]) -> None:
         """Remember outcomes of a mail; more for the same id are added."""
         if not outcomes:
+            return
+        if any(self._is_dead(name) for name in handoff.path):
+            self._settle(handoff.id, outcomes, handoff.fence)
             return
         known = self._kept.get(handoff.id)
         if known is not None:

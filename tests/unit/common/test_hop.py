@@ -338,6 +338,15 @@ def test_a_keeper_forgets_what_was_answered_and_fences_what_was_withheld() -> No
     keeper.turn()
 
 
+def test_what_ends_after_a_process_of_its_path_died_is_settled_at_once() -> None:
+    settled: list[str] = []
+    keeper = Keeper(lambda id, _outcomes, _fence: settled.append(id), {"sieve.0.1"}.__contains__)
+    handoff = mail("1", path=("smtpd.0.1", "sieve.0.1")).handoff
+    keeper.keep(handoff, same_for_all(handoff.recipients, "delivered", OK))
+    assert settled == [ID]
+    assert len(keeper) == 0
+
+
 def test_a_keeper_settles_what_is_overdue() -> None:
     settled: list[str] = []
     keeper = Keeper(lambda id, _outcomes, _fence: settled.append(id))
