@@ -199,8 +199,8 @@ texts = st.text("abc -\t", max_size=20).map(str.encode)
 
 @given(st.lists(texts, min_size=1, max_size=5))
 def test_parts_are_those_of_the_standard_library(contents: list[bytes]) -> None:
-    body = b"".join(b"--b\r\n\r\n" + content + b"\r\n" for content in contents) + b"--b--\r\n"
-    header = Header(b'Content-Type: multipart/mixed; boundary="b"\r\n')
+    body = b"".join(b"--Z\r\n\r\n" + content + b"\r\n" for content in contents) + b"--Z--\r\n"
+    header = Header(b'Content-Type: multipart/mixed; boundary="Z"\r\n')
     known = email.message_from_bytes(header.raw + b"\r\n" + body)
     assert [p.content(body) for p in leaves(walk(header, body))] == contents
     assert len(known.get_payload()) == len(contents)
