@@ -167,9 +167,17 @@ class Header:
     def _by_name(self) -> dict[str, list[Field]]:
         if self._index is None:
             index: dict[str, list[Field]] = {}
+            name_of = _NAME.match
             for field in self.fields:
-                index.setdefault(field.name.lower(), []).append(field)
-            index.pop("", None)
+                match = name_of(field.raw)
+                if match is None:
+                    continue
+                name = match[1].lower().decode("ascii")
+                known = index.get(name)
+                if known is None:
+                    index[name] = [field]
+                else:
+                    known.append(field)
             self._index = index
         return self._index
 
