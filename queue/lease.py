@@ -10,10 +10,9 @@ unchanged one. (promises §7)
 from dataclasses import dataclass
 from typing import Final
 
-import msgpack
 import msgspec
 
-from columba.queue.record import Map, RecordError
+from columba.queue.document import Map, build, flat, pack, unpack
 
 LEASES: Final = "lease/"
 _LIMIT: Final = 64 * 1024
@@ -44,24 +43,12 @@ def key_of(owner: str) -> str:
 
 def encode(lease: Lease) -> bytes:
     """Return the document."""
-    tree: Map = msgspec.to_builtins(lease)
-    tree.pop("extra", None)
-    packed: bytes = msgpack.packb({**lease.extra, **tree})
-    return packed
+    return pack(flat(lease))
 
 
 def decode(data: bytes) -> Lease:
     """Return the lease; RecordError when data is none."""
-    if len(data) > _LIMIT:
-        raise RecordError("lease: too large")
-    try:
-        tree = msgpack.unpackb(data, strict_map_key=True)
-        extra = {key: tree[key] for key in tree.keys() - set(Lease.__struct_fields__)}
-        return msgspec.convert({**tree, "extra": extra}, Lease)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise RecordError(f"lease: {error}") from error
-    except (msgpack.UnpackException, msgpack.StackError) as error:
-        raise RecordError("lease: no MessagePack") from error
+    return build(unpack(data, _LIMIT), Lease)
 
 
 def renewed(lease: Lease) -> Lease:

@@ -12,12 +12,12 @@ import msgspec
 from columba.common import idforms as ids
 from columba.common.errors import StoreError
 from columba.common.ipc import wire
-from columba.queue.record import MOVED, PENDING, Map, Recipient, Record, changed
+from columba.queue.document import Map
+from columba.queue.record import MOVED, PENDING, Recipient, Record, changed
 from columba.queue.retry import RetryPolicy
 
 T = TypeVar("T")
 FRESH_S: Final = 5.0  # a fresh record is not due for so long, so that it can still be disowned
-IN_DOUBT_S: Final = 600.0  # RFC 5321 §4.5.3.2.6: how long a hop may take to answer end-of-data
 
 
 class MessageError(StoreError):
@@ -55,7 +55,7 @@ def record_of(
     """Return the record that an Intake asks for; a body that is too large for it is stored beside it."""
     handoff = intake.handoff
     replies = {outcome.number: outcome for outcome in intake.replies}
-    doubt_s = now_s + IN_DOUBT_S if intake.in_doubt else 0.0
+    doubt_s = now_s + policy.in_doubt_s if intake.in_doubt else 0.0
     people = tuple(_recipient(r, replies.get(r.number), now_s, doubt_s) for r in handoff.recipients)
     return Record(
         id=handoff.id,

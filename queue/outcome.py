@@ -70,12 +70,12 @@ def unclaimed(record: Record, due_s: float) -> Record:
     return changed(record, attempts=max(0, record.attempts - 1), claim=Claim(), due_s=due_s)
 
 
-def doubted(record: Record, now_s: float, has_died: bool) -> Record:
+def doubted(record: Record, now_s: float, policy: RetryPolicy, has_died: bool) -> Record:
     """Return the record after a call whose result is unknown; has_died when its worker died.
 
     The second death makes it poison: held until an administrator has looked.
     """
-    until_s = now_s + message.IN_DOUBT_S
+    until_s = now_s + policy.in_doubt_s
     people = [msgspec.structs.replace(r, doubt_s=until_s) for r in record.active]
     deaths = record.deaths + has_died
     record = with_recipients(changed(record, claim=Claim(), deaths=deaths, due_s=until_s), people)
@@ -120,7 +120,8 @@ def apply(
         person = _addressed(people, outcome)
         if person is None or person.final:
             continue
-        people[outcome.number] = _after(record, person, outcome, now_s)
+        doubt_s = now_s + policy.in_doubt_s if outcome.in_doubt else 0.0
+        people[outcome.number] = _after(record, person, outcome, now_s, doubt_s)
         if people[outcome.number].state == PENDING and outcome.kind == "deferred":
             known = 0 < outcome.variant <= len(variants)
             places[outcome.number] = (outcome.step or record.step, outcome.variant * known)
@@ -137,7 +138,7 @@ def settled(record: Record, outcomes: Sequence[wire.Outcome], now_s: float) -> R
     for outcome in outcomes:
         person = _addressed(people, outcome)
         if person is not None and not person.final:
-            people[outcome.number] = _after(record, person, outcome, now_s)
+            people[outcome.number] = _after(record, person, outcome, now_s, 0.0)
     return changed(with_recipients(record, people.values()), due_s=now_s)
 
 
@@ -169,8 +170,9 @@ def _addressed(people: dict[str, Recipient], outcome: wire.Outcome) -> Recipient
     return None
 
 
-def _after(record: Record, person: Recipient, outcome: wire.Outcome, now_s: float) -> Recipient:
-    doubt_s = now_s + message.IN_DOUBT_S if outcome.in_doubt else 0.0
+def _after(
+    record: Record, person: Recipient, outcome: wire.Outcome, now_s: float, doubt_s: float
+) -> Recipient:
     told = msgspec.structs.replace(
         person, reply=message.to_map(outcome), at_s=now_s, doubt_s=doubt_s
     )

@@ -23,9 +23,9 @@ from columba.common.faultpoint import reached
 from columba.common.log.event import Event
 from columba.common.off_loop import OffLoop
 from columba.queue import lease as leases
+from columba.queue.document import RecordError
 from columba.queue.lease import Lease, Sighting, Terms
 from columba.queue.node import Node
-from columba.queue.record import RecordError
 from columba.queue.store.base import ABSENT, match
 from columba.queue.store.calls import StoreCalls
 

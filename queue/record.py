@@ -11,16 +11,13 @@ always be merged: `merge` is commutative, associative and idempotent. All times 
 from collections.abc import Iterable
 from typing import Final
 
-import msgpack
 import msgspec
 
-from columba.common.errors import StoreError
+from columba.queue.document import Map, RecordError, build, flat, pack, unpack
 
 VERSION: Final = 1
 RECORD_LIMIT: Final = 4 << 20
 INLINE_LIMIT: Final = 64 * 1024  # a body up to this rides inside its record
-
-Map = dict[str, object]
 
 PENDING: Final = "pending"
 OWED: Final = "owed"  # failed for good, and the DSN is not yet durable
@@ -32,12 +29,6 @@ DISCARDED: Final = "discarded"
 DELIVERED: Final = "delivered"
 _ORDER: Final = (PENDING, OWED, MOVED, DELETED, FAILED, BOUNCED, DISCARDED, DELIVERED)
 _RANK: Final = {state: rank for rank, state in enumerate(_ORDER)}
-
-
-class RecordError(StoreError):
-    """What was read is no record of this queue."""
-
-    temporary = False
 
 
 class Recipient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -139,32 +130,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.finished_s > 0
 
 
-_RECORD_FIELDS: Final = frozenset(Record.__struct_fields__) - {"extra"}
-_RECIPIENT_FIELDS: Final = frozenset(Recipient.__struct_fields__) - {"extra"}
-
-
 def encode(record: Record) -> bytes:
     """Return the document."""
-    tree = _flat(record)
-    tree["recipients"] = [_flat(recipient) for recipient in record.recipients]
-    packed: bytes = msgpack.packb(tree, use_bin_type=True)
-    return packed
+    tree = flat(record)
+    tree["recipients"] = [flat(recipient) for recipient in record.recipients]
+    return pack(tree)
 
 
 def decode(data: bytes) -> Record:
     """Return the record; RecordError when data is none."""
-    if len(data) > RECORD_LIMIT:
-        raise RecordError("record: too large")
-    try:
-        tree = msgpack.unpackb(data, raw=False, strict_map_key=True)
-        people = tree.pop("recipients", [])
-        extra = {key: tree[key] for key in tree.keys() - _RECORD_FIELDS}
-        record = msgspec.convert({**tree, "extra": extra}, Record)
-        return changed(record, recipients=tuple(_recipient(person) for person in people))
-    except (ValueError, TypeError, AttributeError, RecursionError, KeyError) as error:
-        raise RecordError(f"record: {error}") from error
-    except (msgpack.UnpackException, msgpack.StackError) as error:
-        raise RecordError("record: no MessagePack") from error
+    tree = unpack(data, RECORD_LIMIT)
+    people = tree.pop("recipients", [])
+    if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
+        raise RecordError("record: no list of recipients")
+    record = build(tree, Record)
+    return changed(record, recipients=tuple(build(person, Recipient) for person in people))
 
 
 def changed(record: Record, **fields: object) -> Record:
@@ -231,25 +211,13 @@ def _merged(one: Recipient, other: Recipient) -> Recipient:
 
 def _progress(person: Recipient) -> tuple[int, float, bytes]:
     bare = msgspec.structs.replace(person, hold="", hold_n=0)
-    return _RANK.get(person.state, len(_RANK)), person.at_s, msgpack.packb(_flat(bare))
+    return _RANK.get(person.state, len(_RANK)), person.at_s, pack(flat(bare))
 
 
 def _age(record: Record) -> tuple[int, bool, bytes]:
     bare = changed(record, recipients=(), hold="", hold_n=0, attempts=0, deaths=0)
-    return record.seq, record.is_tombstone, msgpack.packb(_flat(bare))
+    return record.seq, record.is_tombstone, pack(flat(bare))
 
 
 def _by_number(number: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else 0 for part in number.split("."))
-
-
-def _flat(thing: Record | Recipient) -> Map:
-    tree: Map = msgspec.to_builtins(thing, builtin_types=(bytes,))
-    tree.pop("recipients", None)
-    tree.pop("extra", None)
-    return {**thing.extra, **tree}
-
-
-def _recipient(tree: Map) -> Recipient:
-    extra = {key: tree[key] for key in tree.keys() - _RECIPIENT_FIELDS}
-    return msgspec.convert({**tree, "extra": extra}, Recipient)

@@ -52,6 +52,11 @@ class Schedule:
         """Return how many messages are being tried."""
         return len(self._flying)
 
+    @property
+    def is_full(self) -> bool:
+        """Tell whether no more messages may be begun now."""
+        return len(self._flying) >= self._limit
+
     def is_flying(self, name: str) -> bool:
         """Tell whether this message is being tried."""
         return name in self._flying

@@ -6,13 +6,16 @@ the result is unknown. A body belongs to one record alone, so parts get copies.
 """
 
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from columba.common.errors import ConditionError, NotFoundError, UnavailableError
 from columba.queue import record as records
+from columba.queue.outcome import Applied
 from columba.queue.record import Record, changed
 from columba.queue.store.base import ABSENT, Condition, match
 from columba.queue.store.calls import StoreCalls
@@ -84,6 +87,25 @@ class Shelf:
                 continue
         raise UnavailableError(f"{key}: changed by others all the time")
 
+    async def update_with_parts(
+        self, key: str, change: Callable[[Record], Applied], folder: Path
+    ) -> Shelved:
+        """Change a record, writing the parts that split from it first, under the same owner."""
+        for _ in range(_TRIES):
+            old = await self.load(key)
+            applied = change(old.record)
+            for part in applied.parts:
+                with suppress(ConditionError):  # it was stored before we were interrupted
+                    own = await self.with_own_body(part, folder)
+                    await self.create(key_of(owner_of(key), part.name), own)
+            if applied.record == old.record:
+                return old
+            try:
+                return await self.replace(old, applied.record)
+            except ConditionError:
+                continue
+        raise UnavailableError(f"{key}: changed by others all the time")
+
     async def names(self, owner: str) -> AsyncIterator[str]:
         """Yield the keys of all records of an owner, in order."""
         async for keys in self.store.pages(f"{ENV}{owner}/"):
@@ -111,5 +133,5 @@ class Shelf:
 
 
 def new_body_key(name: str) -> str:
-    """Return the key of a body that no other writer can have chosen."""
-    return f"{BODY}{name}-{secrets.token_hex(8)}"
+    """Return the key of a body that no other writer can have chosen; it tells when it was made."""
+    return f"{BODY}{name}-{int(time.time()):x}-{secrets.token_hex(8)}"

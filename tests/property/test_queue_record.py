@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from columba.queue.document import Map, RecordError
 from columba.queue.record import (
     _ORDER,
     DELIVERED,
     PENDING,
     Claim,
-    Map,
     Recipient,
     Record,
-    RecordError,
     decode,
     encode,
     merge,

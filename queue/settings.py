@@ -1,0 +1,76 @@
+"""The settings of the queue service."""
+
+from dataclasses import dataclass
+
+from columba.common.config.general import General, QueueStore
+from columba.common.config.schema import Kind, setting
+from columba.queue.retry import RetryPolicy
+
+
+@dataclass(frozen=True)
+class Settings(General, QueueStore):
+    """What `service queue` can be told."""
+
+    queue_retry_first: float = setting(
+        Kind.TIME, "1 min", "Time from the first failed try of a queued message to the second."
+    )
+    queue_retry_factor: int = setting(
+        Kind.UINT, "2", "Each wait is so many times as long as the one before."
+    )
+    queue_retry_max: float = setting(Kind.TIME, "4 hours", "The longest wait between two tries.")
+    queue_lifetime: float = setting(
+        Kind.TIME, "5 days", "How long a message is tried before it goes back to its sender."
+    )
+    queue_in_doubt_time: float = setting(
+        Kind.TIME,
+        "10 mins",
+        "How long a message rests when a hop may have taken it without our having seen its answer "
+        "(RFC 5321 §4.5.3.2.6).",
+    )
+    queue_run_timeout: float = setting(
+        Kind.TIME, "45 mins", "How long one try of a queued message may take."
+    )
+    queue_run_limit: int = setting(Kind.UINT, "100", "Most messages that are tried at a time.")
+    queue_destination_limit: int = setting(
+        Kind.UINT, "20", "Most messages for one destination that are tried at a time."
+    )
+    queue_lease_ttl: float = setting(
+        Kind.TIME, "30 secs", "An owner that has not renewed its lease for so long is succeeded."
+    )
+    queue_lease_renewal: float = setting(
+        Kind.TIME, "5 secs", "How often leases are renewed and those of others looked at."
+    )
+    queue_lease_margin: float = setting(
+        Kind.TIME, "5 secs", "How long before the end of its lease an owner stops."
+    )
+    queue_relist_interval: float = setting(
+        Kind.TIME, "10 mins", "How often the store is listed again for messages that were missed."
+    )
+    queue_tombstone_time: float = setting(
+        Kind.TIME, "7 days", "How long the store remembers a message that is done."
+    )
+    queue_fence_time: float = setting(
+        Kind.TIME,
+        "5 days",
+        "How long is remembered that a message was delivered although its client was not told.",
+    )
+    queue_settle_time: float = setting(
+        Kind.TIME, "10 mins", "How long an outcome of an unknown message is kept for its intake."
+    )
+    queue_store_threads: int = setting(
+        Kind.UINT, "16", "Most calls of the queue's store at a time."
+    )
+    queue_store_timeout: float = setting(
+        Kind.TIME, "10 secs", "When a call of the queue's store counts as failed."
+    )
+
+
+def retry_policy(settings: Settings) -> RetryPolicy:
+    """Return when messages are tried again, by these settings."""
+    return RetryPolicy(
+        first_s=settings.queue_retry_first,
+        factor=float(settings.queue_retry_factor),
+        most_s=settings.queue_retry_max,
+        lifetime_s=settings.queue_lifetime,
+        in_doubt_s=settings.queue_in_doubt_time,
+    )

@@ -1,0 +1,146 @@
+"""What this process has in stock: the records under its leases, and when each is due.
+
+It plans what it is shown and finds records by message id; it decides nothing about mail. The schedule holds every
+record of our owners, tombstones too (due when they are swept) and held ones (never due).
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from columba.common import ids
+from columba.common.clock import Clock
+from columba.common.errors import NotFoundError
+from columba.common.log.event import Event
+from columba.queue.outcome import due_s
+from columba.queue.owner import Owners
+from columba.queue.retry import RetryPolicy
+from columba.queue.schedule import Schedule
+from columba.queue.shelf import Shelf, Shelved, key_of, owner_of
+
+NEVER_S: Final = 1e12
+_SWEEP: Final = "sweep:"
+_HOPS: Final = 20  # parts of parts that are followed
+
+
+class Stock:
+    """The records of one process."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        owners: Owners,
+        schedule: Schedule,
+        *,
+        clock: Clock,
+        policy: RetryPolicy,
+        tombstone_s: float,
+        event: Event,
+    ) -> None:
+        self.shelf, self.owners, self.schedule = shelf, owners, schedule
+        self.clock, self.policy, self.event = clock, policy, event
+        self.tombstone_s = tombstone_s
+        self.wake = asyncio.Event()
+        owners.on_loss = self._forget
+
+    @property
+    def now_s(self) -> float:
+        """Return wall time."""
+        return self.clock.wall_s()
+
+    def plan(self, shelved: Shelved) -> None:
+        """Put a record that was read or written where it belongs in the schedule."""
+        record, key = shelved.record, shelved.key
+        if self.owners.get(owner_of(key)) is None:
+            return
+        if record.is_tombstone:
+            self.schedule.add(key, record.finished_s + self.tombstone_s, _SWEEP)
+        elif record.active or record.owed:
+            self.schedule.add(key, due_s(record), record.destination)
+        else:
+            self.schedule.add(key, NEVER_S if record.pending else 0.0, "")
+        self.wake.set()
+
+    def plan_again(self, key: str, wait_s: float) -> None:
+        """Look at a record again after wait_s."""
+        if self.owners.get(owner_of(key)) is not None:
+            self.schedule.add(key, self.now_s + wait_s, "")
+        self.wake.set()
+
+    async def load_owner(self, owner: str) -> int:
+        """Plan every record of an owner that is not known yet, and return how many there are in all.
+
+        Without an index nothing is known of their due times, so each is looked at now.
+        """
+        count = 0
+        async for key in self.shelf.names(owner):
+            count += 1
+            if key not in self.schedule and self.owners.get(owner) is not None:
+                self.schedule.add(key, 0.0, "")
+                self.wake.set()
+        return count
+
+    async def base(self, id: str) -> Shelved | None:
+        """Return the first record of a message, whichever of our owners has it."""
+        main = self.owners.main
+        first = [main.owner] if main is not None else []
+        for owner in first + [o for o in self.owners.owners if o not in first]:
+            found = await self.shelf.find(key_of(owner, id))
+            if found is not None:
+                return found
+        return None
+
+    async def sibling_base(self, id: str) -> Shelved | None:
+        """Return the first record of a message that another process of this node has."""
+        for owner in self.owners.siblings:
+            found = await self.shelf.find(key_of(owner, id))
+            if found is not None:
+                return found
+        return None
+
+    async def part_with(self, base: Shelved, number: str) -> Shelved:
+        """Return the record of a message in which this recipient, or what it was split from, lives."""
+        here = base
+        for _ in range(_HOPS):
+            child = _child_of(here, number)
+            if not child:
+                return here
+            try:
+                here = await self.shelf.load(key_of(owner_of(base.key), child))
+            except NotFoundError:
+                return here
+        return here
+
+    async def all_parts(self, id: str) -> list[Shelved]:
+        """Return all records of a message that we have, the first one first."""
+        base = await self.base(id)
+        parts, todo, seen = [], [base] if base is not None else [], set[str]()
+        while todo:
+            here = todo.pop(0)
+            parts.append(here)
+            for name in _children(here) - seen:
+                seen.add(name)
+                found = await self.shelf.find(key_of(owner_of(here.key), name))
+                todo += [found] if found is not None else []
+        return parts
+
+    def _forget(self, owner: str) -> None:
+        self.schedule.remove_all(lambda key: owner_of(key) != owner)
+
+
+def _child_of(shelved: Shelved, number: str) -> str:
+    known = {person.number: person for person in shelved.record.recipients}
+    for each in (number, *reversed(ids.ancestors(number))):
+        person = known.get(each)
+        if person is not None:
+            return person.child if person.child != shelved.record.name else ""
+    return ""
+
+
+def _children(shelved: Shelved) -> set[str]:
+    return {p.child for p in shelved.record.recipients if p.child} - {shelved.record.name}
+
+
+def numbers_of(parts: Iterable[Shelved]) -> set[str]:
+    """Return the numbers of all recipients in these records."""
+    return {person.number for part in parts for person in part.record.recipients}
