@@ -5,7 +5,7 @@ facts are kept as plain maps, so that what a newer process sent is stored and se
 """
 
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -13,11 +13,10 @@ from columba.common import idforms as ids
 from columba.common.errors import StoreError
 from columba.common.ipc import wire
 from columba.queue.document import Map
-from columba.queue.record import MOVED, PENDING, Recipient, Record, changed
+from columba.queue.record import DISOWNED, MOVED, PENDING, Recipient, Record, changed
 from columba.queue.retry import RetryPolicy
 
 T = TypeVar("T")
-FRESH_S: Final = 5.0  # a fresh record is not due for so long, so that it can still be disowned
 
 
 class MessageError(StoreError):
@@ -62,7 +61,7 @@ def record_of(
         name=handoff.id,
         created_s=now_s,
         expires_s=policy.expires_s(handoff.envelope.arrived_s or now_s),
-        due_s=now_s + max(FRESH_S, intake.due_in_s),
+        due_s=now_s + max(policy.fresh_s, intake.due_in_s),
         step=handoff.step,
         kind=handoff.kind,
         may_queue=handoff.may_queue,
@@ -82,7 +81,12 @@ def record_of(
 
 
 def handoff_of(
-    record: Record, people: Iterable[Recipient], body: wire.Body, deadline_ns: int
+    record: Record,
+    people: Iterable[Recipient],
+    body: wire.Body,
+    *,
+    deadline_ns: int,
+    not_after_boot_ns: int,
 ) -> wire.Handoff:
     """Return the handoff of a queue run for these recipients; MessageError when the record does not fit."""
     tree: Map = {
@@ -101,6 +105,7 @@ def handoff_of(
         "sign": record.sign,
         "variables": record.variables,
         "attempt": record.attempts,
+        "not_after_boot_ns": not_after_boot_ns,
     }
     return from_map(tree, wire.Handoff)
 
@@ -112,8 +117,11 @@ def reply_of(person: Recipient) -> wire.Outcome:
 
 
 def covers(record: Record, number: str) -> bool:
-    """Tell whether a record already has this recipient, or one that it was split from."""
-    known = {person.number for person in record.recipients}
+    """Tell whether a record already has this recipient, or one that it was split from.
+
+    One whose intake was taken back does not count: whoever stores it now must find it stored.
+    """
+    known = {person.number for person in record.recipients if person.state != DISOWNED}
     return number in known or any(ancestor in known for ancestor in ids.ancestors(number))
 
 

@@ -4,8 +4,9 @@ Pure: a document in MessagePack, written and read with msgpack itself. Fields th
 are kept and written again, at the top and in each recipient, so that an older node preserves what a newer one
 wrote. The mail's own facts (envelope, client, recipient) are kept as the maps that the wire's structs become.
 
-Per-recipient state only goes forward (PENDING to one of the final states), so that two copies of a record can
-always be merged: `merge` is commutative, associative and idempotent. All times are wall clock, in seconds.
+Per-recipient state only goes forward (from PENDING to one of the final states; DISOWNED stands before it), so
+that two copies of a record can always be merged: `merge` is commutative, associative and idempotent. All times
+are wall clock, in seconds.
 """
 
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ VERSION: Final = 1
 RECORD_LIMIT: Final = 4 << 20
 INLINE_LIMIT: Final = 64 * 1024  # a body up to this rides inside its record
 
+DISOWNED: Final = "disowned"  # its intake was taken back; a new one makes it pending
 PENDING: Final = "pending"
 OWED: Final = "owed"  # failed for good, and the DSN is not yet durable
 MOVED: Final = "moved"  # lives on in the record named by `child`
@@ -27,7 +29,7 @@ FAILED: Final = "failed"  # for good, and no DSN was due
 BOUNCED: Final = "bounced"  # for good, and the DSN is durable
 DISCARDED: Final = "discarded"
 DELIVERED: Final = "delivered"
-_ORDER: Final = (PENDING, OWED, MOVED, DELETED, FAILED, BOUNCED, DISCARDED, DELIVERED)
+_ORDER: Final = (DISOWNED, PENDING, OWED, MOVED, DELETED, FAILED, BOUNCED, DISCARDED, DELIVERED)
 _RANK: Final = {state: rank for rank, state in enumerate(_ORDER)}
 
 
@@ -90,6 +92,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     header: bytes = b""
     body: bytes = b""
     double: bool = False  # a report to the postmaster about a DSN: nothing is reported about it
+    kept: bool = False  # more than one caller was told that it is stored: it can't be disowned
     body_key: str = ""  # object that holds the body instead
     body_size: int = 0
     recipients: tuple[Recipient, ...] = ()
@@ -174,6 +177,7 @@ def tombstone(record: Record, now_s: float) -> Record:
         created_s=record.created_s,
         finished_s=now_s,
         attempts=record.attempts,
+        kept=record.kept,
         body_key=record.body_key,
         recipients=people,
         extra=record.extra,
@@ -198,6 +202,7 @@ def merge(one: Record, other: Record) -> Record:
         recipients=ordered,
         attempts=max(one.attempts, other.attempts),
         deaths=max(one.deaths, other.deaths),
+        kept=one.kept or other.kept,
         hold=hold,
         hold_n=hold_n,
     )
@@ -215,7 +220,7 @@ def _progress(person: Recipient) -> tuple[int, float, bytes]:
 
 
 def _age(record: Record) -> tuple[int, bool, bytes]:
-    bare = changed(record, recipients=(), hold="", hold_n=0, attempts=0, deaths=0)
+    bare = changed(record, recipients=(), hold="", hold_n=0, attempts=0, deaths=0, kept=False)
     return record.seq, record.is_tombstone, pack(flat(bare))
 
 

@@ -15,6 +15,7 @@ class RetryPolicy:
     factor: float = 2.0
     most_s: float = 4 * 3600.0
     lifetime_s: float = 5 * 86400.0
+    fresh_s: float = 5.0  # from intake to the first try, so that an intake can still be taken back
     in_doubt_s: float = 600.0  # RFC 5321 §4.5.3.2.6: how long a hop may take to answer end-of-data
 
     def expires_s(self, created_s: float) -> float:

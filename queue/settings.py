@@ -11,6 +11,11 @@ from columba.queue.retry import RetryPolicy
 class Settings(General, QueueStore):
     """What `service queue` can be told."""
 
+    queue_fresh_delay: float = setting(
+        Kind.TIME,
+        "5 secs",
+        "Time from the intake of a message to its first try; until then it can be taken back.",
+    )
     queue_retry_first: float = setting(
         Kind.TIME, "1 min", "Time from the first failed try of a queued message to the second."
     )
@@ -72,5 +77,6 @@ def retry_policy(settings: Settings) -> RetryPolicy:
         factor=float(settings.queue_retry_factor),
         most_s=settings.queue_retry_max,
         lifetime_s=settings.queue_lifetime,
+        fresh_s=settings.queue_fresh_delay,
         in_doubt_s=settings.queue_in_doubt_time,
     )

@@ -1,0 +1,268 @@
+"""One look at a record that is due: recover, report, expire, try, finish.
+
+A try begins with a claim, a conditional put, and ends with its result in one conditional put; between the two
+sieve-filter is called with the recorded step. A claim that is found open is of a life that ended: in doubt. When the
+worker of the call dies or is silent the result is in doubt too, and after the second death the message is
+poison: held, and alone in the works when an administrator releases it. (promises §6, §7.4)
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+
+from columba.common.errors import (
+    ConditionError,
+    NoPeerError,
+    PeerError,
+    PeerGoneError,
+    StoreError,
+    UnavailableError,
+)
+from columba.common.faultpoint import reached
+from columba.common.ipc import wire
+from columba.common.ipc.client import Answer
+from columba.queue import message, outcome
+from columba.queue.body import Bodies
+from columba.queue.bounce import Bounces
+from columba.queue.owner import Holding
+from columba.queue.record import BOUNCED, FAILED, Record, tombstone, with_recipients
+from columba.queue.report import say_result
+from columba.queue.retry import is_expired
+from columba.queue.shelf import Shelved, owner_of
+from columba.queue.stock import Stock
+
+_AGAIN_S: Final = 1.0
+_BUSY_S: Final = 5.0
+_WRITE_TRIES: Final = 60
+_GRACE_NS: Final = 1_000_000_000
+
+
+class CallSieve(Protocol):
+    """Calls sieve-filter."""
+
+    async def __call__(
+        self, handoff: wire.Handoff, parts: Sequence[bytes], until_ns: int
+    ) -> Answer:
+        """Return its answer; raise NoPeerError, PeerGoneError, PeerLateError."""
+        ...
+
+    def is_there(self) -> bool:
+        """Tell whether there is anybody to call."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times of an attempt, in nanoseconds."""
+
+    run_ns: int
+    unshared_ns: (
+        int  # end-of-data may begin so long after the claim where nobody can take over from us
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A record after a look at it, and when to look again: wait_s, else as the record says; None: never."""
+
+    shelved: Shelved | None
+    wait_s: float | None = None
+
+
+class Attempts:
+    """Works on one record at a time, for the many that the schedule begins."""
+
+    def __init__(
+        self, stock: Stock, call: CallSieve, bounces: Bounces, bodies: Bodies, limits: Limits
+    ) -> None:
+        self._stock, self._call, self._bounces = stock, call, bounces
+        self._bodies, self._limits = bodies, limits
+        self._calls = 0
+        self._is_alone = False  # a poisonous message is being tried
+
+    async def run(self, key: str) -> Next:
+        """Do what is due for a record, and say what is to be planned. Raises StoreError."""
+        holding = self._stock.owners.get(owner_of(key))
+        if holding is None:
+            return Next(None)
+        if not self._stock.owners.is_held(holding):
+            return Next(None, _AGAIN_S)
+        found = await self._stock.shelf.find(key)
+        if found is None:
+            return Next(None)
+        if found.record.is_tombstone:
+            return Next(await self._sweep(found))
+        found = await self._recover(found)
+        if is_expired(found.record.expires_s, self._stock.now_s):
+            found = await self._expire(found)
+        if found.record.owed:
+            found = await self._report(found, holding)
+        if not found.record.pending:
+            return Next(await self._finish(found))
+        if not found.record.active or outcome.due_s(found.record) > self._stock.now_s:
+            return Next(found)
+        return await self._try(found, holding)
+
+    async def _recover(self, found: Shelved) -> Shelved:
+        if not found.record.claim.attempt:
+            return found
+        policy, now_s = self._stock.policy, self._stock.now_s
+        doubted = outcome.doubted(found.record, now_s, policy, has_died=False)
+        self._stock.event.warning("Found an attempt that did not end", id=found.record.id)
+        return await self._stock.shelf.replace(found, doubted)
+
+    async def _expire(self, found: Shelved) -> Shelved:
+        now_s = self._stock.now_s
+        new = await self._stock.shelf.update(
+            found.key, lambda record: outcome.expired(record, now_s)
+        )
+        say_result(self._stock.event, found.record, new.record, now_s)
+        return new
+
+    async def _report(self, found: Shelved, holding: Holding) -> Shelved:
+        """Make the DSN about those that failed durable, then say so in the record."""
+        owed = found.record.owed
+        dsn = await self._bounces.store(holding.owner, found.record, owed)
+        reached("bounce.stored")
+        if dsn is not None:
+            self._stock.plan(dsn)
+        state = FAILED if dsn is None else BOUNCED
+        numbers = {person.number for person in owed}
+
+        def change(record: Record) -> Record:
+            people = [p for p in record.owed if p.number in numbers]
+            return with_recipients(
+                record, [msgspec.structs.replace(p, state=state) for p in people]
+            )
+
+        return await self._stock.shelf.update(found.key, change)
+
+    async def _finish(self, found: Shelved) -> Shelved:
+        """Overwrite a record that has nothing pending by its tombstone."""
+        now_s = self._stock.now_s
+
+        def change(record: Record) -> Record:
+            return record if record.pending or record.is_tombstone else tombstone(record, now_s)
+
+        new = await self._stock.shelf.update(found.key, change)
+        if new.record.is_tombstone:
+            self._stock.event.info("Removed", id=new.record.id, name=new.record.name)
+            await self._bodies.remove(found.record)
+        return new
+
+    async def _sweep(self, found: Shelved) -> Shelved | None:
+        if found.record.finished_s + self._stock.tombstone_s > self._stock.now_s:
+            return found
+        await self._bodies.remove(found.record)
+        await self._stock.shelf.store.delete(found.key)
+        return None
+
+    async def _try(self, found: Shelved, holding: Holding) -> Next:
+        is_poison = found.record.deaths >= outcome.POISON_DEATHS
+        if not self._call.is_there() or self._is_alone or (is_poison and self._calls):
+            return Next(found, _AGAIN_S)
+        self._calls += 1
+        self._is_alone = is_poison
+        try:
+            claimed = await self._stock.shelf.replace(
+                found,
+                outcome.claimed(
+                    found.record, holding.owner, holding.lease.epoch, self._stock.now_s
+                ),
+            )
+            reached("attempt.claimed")
+            return Next(await self._called(claimed, holding))
+        finally:
+            self._calls -= 1
+            self._is_alone = self._is_alone and not is_poison
+
+    async def _called(self, claimed: Shelved, holding: Holding) -> Shelved:
+        now_s, policy = self._stock.now_s, self._stock.policy
+        record = claimed.record
+        people = [p for p in record.active if p.doubt_s <= now_s]
+        try:
+            async with self._bodies.as_frame(record) as (body, frame):
+                clock = self._stock.clock
+                deadline_ns = clock.monotonic_ns() + self._limits.run_ns
+                handoff = message.handoff_of(
+                    record,
+                    people,
+                    body,
+                    deadline_ns=deadline_ns,
+                    not_after_boot_ns=self._end_ns(holding),
+                )
+                answer = await self._call(handoff, [record.header, frame], deadline_ns + _GRACE_NS)
+                reached("attempt.answered")
+                return await self._write_answer(claimed, answer)
+        except NoPeerError:
+            return await self._write(
+                claimed, lambda r: outcome.unclaimed(r, self._stock.now_s + _BUSY_S)
+            )
+        except PeerError as error:
+            has_died = isinstance(error, PeerGoneError)
+            self._stock.event.warning("A try is in doubt", id=record.id, error=str(error))
+            done = await self._write(
+                claimed,
+                lambda r: outcome.doubted(r, self._stock.now_s, policy, has_died),
+            )
+            if done.record.hold == outcome.HOLD_POISON:
+                self._stock.event.error("Held as poison", id=record.id, deaths=done.record.deaths)
+            return done
+
+    def _end_ns(self, holding: Holding) -> int:
+        """Return when (CLOCK_BOOTTIME) no end-of-data may begin any more for this claim."""
+        if self._stock.shelf.store.guarantees.shared:
+            return self._stock.owners.end_ns(holding)
+        return self._stock.clock.boottime_ns() + self._limits.unshared_ns
+
+    async def _write_answer(self, claimed: Shelved, answer: Answer) -> Shelved:
+        now_s, policy = self._stock.now_s, self._stock.policy
+        match answer.reply:
+            case wire.Outcomes(outcomes=outcomes, variants=variants):
+                changes = await self._bodies.variants(claimed.record, variants, answer.parts)
+
+                def apply(record: Record) -> outcome.Applied:
+                    return outcome.apply(record, outcomes, changes, now_s, policy)
+
+                done = await self._persist(
+                    lambda: self._stock.shelf.update_with_parts(
+                        claimed.key, apply, self._bodies.folder
+                    )
+                )
+                reached("attempt.written")
+                say_result(self._stock.event, claimed.record, done.record, now_s)
+                if any(person.child for person in done.record.recipients):
+                    for part in await self._stock.all_parts(claimed.record.id):
+                        self._stock.plan(part)
+                return done if done.record.pending else await self._finish(done)
+            case wire.Busy() | wire.Expired():
+                return await self._write(
+                    claimed, lambda r: outcome.unclaimed(r, self._stock.now_s + _BUSY_S)
+                )
+            case reply:
+                kind = type(reply).__name__
+                self._stock.event.error("A try failed", id=claimed.record.id, answer=kind)
+                return await self._write(
+                    claimed, lambda r: outcome.doubted(r, now_s, policy, has_died=False)
+                )
+
+    async def _write(self, claimed: Shelved, change: Callable[[Record], Record]) -> Shelved:
+        return await self._persist(lambda: self._stock.shelf.update(claimed.key, change))
+
+    async def _persist(self, write: Callable[[], Awaitable[Shelved]]) -> Shelved:
+        """Write a result, again and again: what a hop said must not be lost to a store that fails for a while.
+
+        It is written even when our lease was lost meanwhile: what others wrote is read again and merged.
+        """
+        for number in range(_WRITE_TRIES):
+            try:
+                return await write()
+            except StoreError as error:
+                if not error.temporary or isinstance(error, ConditionError):
+                    raise
+                self._stock.event.warning("A result can't be written yet", error=str(error))
+                await asyncio.sleep(min(_AGAIN_S * (number + 1), 10.0))
+        raise UnavailableError("a result could not be written")

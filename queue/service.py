@@ -1,0 +1,353 @@
+"""The queue service: what its process is made of, and its loops.
+
+It takes calls from the chain, renews leases, begins what is due, and keeps house. It decides nothing about mail.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from columba.common.admin import AdminServer
+from columba.common.clock import SystemClock
+from columba.common.errors import ColumbaError, StoreError
+from columba.common.hop.keeper import Keeper, fence_put
+from columba.common.ipc import wire
+from columba.common.ipc.client import Answer
+from columba.common.ipc.server import Answer as Served
+from columba.common.ipc.server import Incoming, Server
+from columba.common.off_loop import OffLoop
+from columba.common.service import Context
+from columba.queue.attempt import Attempts, Limits
+from columba.queue.body import Bodies
+from columba.queue.bounce import Bounces, Sender
+from columba.queue.control import Control
+from columba.queue.fence import Fence
+from columba.queue.house import House
+from columba.queue.intake import Intake
+from columba.queue.lease import Terms
+from columba.queue.live import Live
+from columba.queue.node import Node
+from columba.queue.owner import CloneError, Owners
+from columba.queue.schedule import Schedule
+from columba.queue.settings import Settings, retry_policy
+from columba.queue.settle import Settler
+from columba.queue.shelf import Shelf, owner_of
+from columba.queue.stock import Stock
+from columba.queue.store.calls import StoreCalls
+from columba.queue.store.open import open_store
+
+_START_S: Final = 30.0
+_IDLE_S: Final = 30.0
+_ERROR_S: Final = 10.0
+_CRASH_S: Final = 60.0
+_DAY_S: Final = 86_400.0
+_KEEPER_S: Final = 5.0
+_NS: Final = 1_000_000_000
+
+
+class QueueService:
+    """One process of the queue."""
+
+    def __init__(self, context: Context[Settings]) -> None:
+        self._context = context
+        self._clock = SystemClock()
+        self._local = OffLoop(4, "queue")
+        self._keeper = Keeper(self._untold)
+        context.directory.on_dead(self._keeper.died)
+
+    async def start(self) -> None:
+        """Open the store, take a lease, list what is there, and serve."""
+        settings = self._context.settings
+        store = await self._local.run(_START_S, open_store, settings.queue_url)
+        calls = StoreCalls(store, settings.queue_store_threads, settings.queue_store_timeout)
+        node = await self._local.run(_START_S, Node, Path(settings.state_dir))
+        self._calls, self._node = calls, node
+        self._build(calls, node)
+        await self._owners.begin()
+        await self._fence.sweep()
+        self._context.spawn(self._essential(self._renew()), "leases")
+        self._context.spawn(self._essential(self._keep_house()), "housekeeping")
+        self._context.spawn(self._essential(self._work()), "queue runs")
+        self._context.spawn(self._essential(self._keep()), "keeper")
+        birth = self._context.birth
+        self._admin = AdminServer(
+            birth.run / "admin" / f"queue.{birth.slot}", self._control.ask, self._context.event
+        )
+        await self._admin.start()
+        self._server: Server = self._context.serve(self._handle, self._unsent)
+
+    def available(self) -> int:
+        """Return how many more calls are taken; none while we have no lease."""
+        main = self._owners.main
+        held = main is not None and self._owners.is_held(main)
+        return self._server.available if held else 0
+
+    def total(self) -> int:
+        """Return how many calls were taken."""
+        return self._server.total
+
+    def active(self) -> int:
+        """Return how many calls and tries are under way."""
+        return self._server.active + self._stock.schedule.in_flight
+
+    def note(self) -> int:
+        """Return the number of fence records, so that smtpd asks only when there are any."""
+        return min(self._fence.live, 0xFFFFFFFF)
+
+    async def drain(self, until_ns: int) -> None:
+        """Take nothing new, let tries end, give the leases back."""
+        self._server.stop_taking()
+        left_s = max(0.5, (until_ns - time.monotonic_ns()) / _NS - 2.0)
+        await self._server.wait_idle(left_s / 2)
+        await self._wait_landed(until_ns - 2 * _NS)
+        if not self._stock.schedule.in_flight:
+            for owner in self._owners.owners:
+                is_empty = not await self._stock.load_owner(owner)
+                await self._owners.release(owner, is_empty)
+        self._admin.close()
+        self._server.close()
+        self._calls.close()
+        self._node.close()
+        self._local.close()
+
+    async def _wait_landed(self, until_ns: int) -> None:
+        """Wait until no try is under way; every end of one wakes us."""
+        wake = self._stock.wake
+        while self._stock.schedule.in_flight and time.monotonic_ns() < until_ns:
+            wake.clear()
+            try:
+                async with asyncio.timeout((until_ns - time.monotonic_ns()) / _NS):
+                    await wake.wait()
+            except TimeoutError:
+                return
+
+    def _build(self, calls: StoreCalls, node: Node) -> None:
+        settings, event = self._context.settings, self._context.event
+        policy = retry_policy(settings)
+        terms = Terms(
+            ttl_ns=int(settings.queue_lease_ttl * _NS),
+            margin_ns=int(settings.queue_lease_margin * _NS),
+        )
+        self._owners = Owners(calls, node, self._local, clock=self._clock, terms=terms, event=event)
+        shelf = Shelf(calls)
+        self._stock = Stock(
+            shelf,
+            self._owners,
+            Schedule(settings.queue_run_limit, settings.queue_destination_limit),
+            clock=self._clock,
+            policy=policy,
+            tombstone_s=settings.queue_tombstone_time,
+            event=event,
+        )
+        self._owners.on_gain = self._gained
+        self._fence = Fence(
+            calls, self._clock, settings.queue_fence_time, settings.queue_in_doubt_time, event
+        )
+        self._settler = Settler(
+            self._stock,
+            self._fence,
+            keep_s=settings.queue_settle_time,
+            spawn=self._context.spawn,
+            sleep=_sleep,
+        )
+        spool = Path(settings.spool_dir)
+        bodies = Bodies(shelf, self._local, spool, self._context.name, event)
+        sender = Sender(settings.hostname, settings.postmaster_address.encode())
+        self._bounces = Bounces(shelf, sender, policy, event)
+        self._intake = Intake(self._stock, self._settler, self._local, spool)
+        self._live = Live(self._stock, self._bounces, self._intake, self._local, spool)
+        limits = Limits(
+            run_ns=int(settings.queue_run_timeout * _NS),
+            unshared_ns=int(settings.queue_in_doubt_time * _NS / 2),
+        )
+        self._attempts = Attempts(self._stock, _Sieve(self._context), self._bounces, bodies, limits)
+        self._house = House(self._stock, self._fence, self._settler)
+        self._control = Control(self._stock)
+
+    async def _handle(self, call: Incoming) -> Served:
+        try:
+            return await self._answer(call), []
+        except StoreError as error:
+            self._context.event.warning(
+                "A request failed", request=type(call.request).__name__, error=str(error)
+            )
+            return wire.NotStored(text=str(error)), []
+
+    async def _answer(self, call: Incoming) -> wire.Reply:
+        request = call.request
+        match request:
+            case wire.Intake():
+                reply = await self._intake.store(request, call.parts)
+                if isinstance(reply, wire.Stored):
+                    self._keeper.keep(request.handoff, _queued(request))
+                return reply
+            case wire.Bounce():
+                return await self._live.bounce(request, call.parts)
+            case wire.Disown():
+                await self._settler.disown(request)
+            case wire.Settle():
+                await self._settler.settle(request)
+            case wire.FenceAsk():
+                return await self._fence.ask(request)
+            case wire.FencePut():
+                await self._fence.put(request)
+            case wire.FenceDrop():
+                await self._fence.drop(request)
+            case wire.Answered():
+                self._keeper.answered(request.ids)
+            case wire.Withheld():
+                put = self._keeper.withheld(request.id)
+                if put is not None:
+                    await self._fence.put(put)
+            case _:
+                return wire.Crashed(text="no request for the queue")
+        self._context.changed()
+        return wire.Done()
+
+    def _unsent(self, call: Incoming, reply: wire.Reply) -> None:
+        """A caller that is gone was not told: what it stored stays, and the keeper settles the rest."""
+        kind = type(call.request).__name__
+        self._context.event.warning("An answer could not be sent", request=kind)
+
+    def _untold(self, id: str, outcomes: tuple[wire.Outcome, ...], fence: bytes) -> None:
+        put = fence_put(id, fence, outcomes)
+        if put is not None:
+            self._context.spawn(self._put_fence(put), "fence")
+
+    async def _put_fence(self, put: wire.FencePut) -> None:
+        await self._fence.put(put)
+        self._context.changed()
+
+    def _gained(self, owner: str) -> None:
+        self._context.spawn(self._list(owner), "listing")
+
+    async def _list(self, owner: str) -> None:
+        while self._owners.get(owner) is not None:
+            try:
+                await self._house.gained(owner)
+                break
+            except StoreError as error:
+                self._context.event.warning("Listing failed", owner=owner, error=str(error))
+                await asyncio.sleep(_ERROR_S)
+        # Once more for what the last holder wrote while it still could.
+        await asyncio.sleep(2 * self._context.settings.queue_lease_ttl)
+        if self._owners.get(owner) is not None:
+            await self._house.gained(owner)
+
+    async def _essential(self, work: Coroutine[object, object, None]) -> None:
+        """Do work that this process is nothing without: when it ends, so does the process."""
+        try:
+            await work
+        finally:
+            self._context.stop()
+
+    async def _renew(self) -> None:
+        interval_s = self._context.settings.queue_lease_renewal
+        had = True
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                await self._owners.turn()
+            except CloneError as error:
+                self._context.event.error("This machine is a clone of another", error=str(error))
+                return
+            except TimeoutError:
+                self._context.event.warning("The state directory is too slow")
+            has = self.available() > 0
+            if has != had:
+                self._context.changed()
+            had = has
+
+    async def _keep_house(self) -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(self._context.settings.queue_relist_interval)
+            try:
+                await self._house.turn()
+                if time.monotonic() - last > _DAY_S:
+                    last = time.monotonic()
+                    count = await self._house.sweep_bodies()
+                    self._context.event.info("Swept bodies", count=count)
+            except StoreError as error:
+                self._context.event.warning("Housekeeping failed", error=str(error))
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_KEEPER_S)
+            self._keeper.turn()
+
+    async def _work(self) -> None:
+        schedule, wake = self._stock.schedule, self._stock.wake
+        while not self._context.is_draining:
+            wake.clear()
+            for key in schedule.begin(self._clock.wall_s()):
+                self._context.spawn(self._job(key), "queue run")
+            wait_s = None if schedule.is_full else schedule.wait_s(self._clock.wall_s())
+            try:
+                async with asyncio.timeout(_IDLE_S if wait_s is None else min(wait_s, _IDLE_S)):
+                    await wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _job(self, key: str) -> None:
+        schedule, stock = self._stock.schedule, self._stock
+        again_s: float | None = _CRASH_S
+        shelved = None
+        try:
+            done = await self._attempts.run(key)
+            shelved, again_s = done.shelved, done.wait_s
+        except ColumbaError as error:
+            self._context.event.warning("A queue run failed", key=key, error=str(error))
+            again_s = _ERROR_S
+        except Exception as error:  # the job loop: one message's error never ends the others
+            self._context.event.error("A queue run crashed", key=key, error=repr(error))
+        finally:
+            schedule.done(key)
+            if again_s is not None and self._owners.get(owner_of(key)) is not None:
+                stock.plan_again(key, again_s)
+            elif shelved is not None:
+                stock.plan(shelved)
+            stock.wake.set()
+
+
+class _Sieve:
+    """Calls sieve-filter for queue runs."""
+
+    def __init__(self, context: Context[Settings]) -> None:
+        self._context = context
+
+    async def __call__(
+        self, handoff: wire.Handoff, parts: Sequence[bytes], until_ns: int
+    ) -> Answer:
+        """Return its answer."""
+        request = wire_path(handoff, self._context.name)
+        return await self._context.caller.call("sieve", request, parts, until_ns=until_ns)
+
+    def is_there(self) -> bool:
+        """Tell whether a sieve-filter is ready."""
+        return bool(self._context.directory.ready("sieve"))
+
+
+async def _sleep(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+def wire_path(handoff: wire.Handoff, name: str) -> wire.Handoff:
+    """Return the handoff as this process sends it: its name ends the path, the time is noted."""
+    return msgspec.structs.replace(handoff, path=(name,), sent_ns=time.monotonic_ns())
+
+
+def _queued(request: wire.Intake) -> tuple[wire.Outcome, ...]:
+    return tuple(
+        wire.Outcome(
+            number=recipient.number,
+            kind="queued",
+            address=recipient.address,
+            original=recipient.original or recipient.address,
+        )
+        for recipient in request.handoff.recipients
+    )

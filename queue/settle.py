@@ -1,0 +1,168 @@
+"""Outcomes that come late, and intakes that must have no effect.
+
+An outcome about a message that we do not have is kept for some minutes, in case its intake is on its way, and
+becomes a fence record at once if it says `delivered`. An intake of unknown result is disowned: tombstones stand
+where it would write, so that it can't succeed later, and what it wrote is overwritten; but what a second caller
+was told to be stored stays, and an intake that comes later is stored in place of the tombstone.
+"""
+
+from collections.abc import Coroutine, Sequence
+from typing import Protocol
+
+from columba.common.errors import ConditionError, StoreError
+from columba.common.idforms import is_id
+from columba.common.ipc import wire
+from columba.queue import outcome
+from columba.queue.fence import Fence
+from columba.queue.record import DISOWNED, Recipient, Record, tombstone, with_recipients
+from columba.queue.shelf import Shelved, key_of
+from columba.queue.stock import Stock, numbers_of
+
+_REMEMBERED = 10_000
+_RETRY_S = 1.0
+_TRIES = 300
+
+
+class Spawn(Protocol):
+    """Runs work beside everything else."""
+
+    def __call__(self, work: Coroutine[object, object, None], what: str) -> object:
+        """Begin the work."""
+        ...
+
+
+class Sleep(Protocol):
+    """Waits."""
+
+    async def __call__(self, seconds: float) -> None:
+        """Return after so many seconds."""
+        ...
+
+
+class Settler:
+    """Takes Settle and Disown."""
+
+    def __init__(
+        self, stock: Stock, fence: Fence, *, keep_s: float, spawn: Spawn, sleep: Sleep
+    ) -> None:
+        self._stock, self._fence, self._keep_s = stock, fence, keep_s
+        self._spawn, self._sleep = spawn, sleep
+        self._early: dict[str, tuple[float, tuple[wire.Outcome, ...]]] = {}
+
+    async def settle(self, request: wire.Settle) -> None:
+        """Let late outcomes take effect; harmless when repeated. Raises StoreError."""
+        base = await self._stock.base(request.id)
+        if base is None:
+            if await self._stock.sibling_base(request.id) is None:
+                self._remember(request)
+                await self._fence_delivered(request)
+            return
+        by_key: dict[str, list[wire.Outcome]] = {}
+        for each in request.outcomes:
+            part = await self._stock.part_with(base, each.number)
+            by_key.setdefault(part.key, []).append(each)
+        for key, outcomes in by_key.items():
+            await self._settle(key, outcomes)
+
+    async def catch_up(self, shelved: Shelved) -> Shelved:
+        """Return a record that was just stored after the outcomes that came before it."""
+        _, outcomes = self._early.pop(shelved.record.id, (0.0, ()))
+        if not outcomes:
+            return shelved
+        return await self._settle(shelved.key, list(outcomes))
+
+    def take_back(self, id: str, numbers: tuple[str, ...]) -> None:
+        """Disown an intake as soon as the store allows it."""
+        self._spawn(self._insist(wire.Disown(id=id, numbers=numbers)), "disown")
+
+    async def disown(self, request: wire.Disown) -> None:
+        """Undo an intake for these recipients, and keep a late write of it from succeeding.
+
+        Raises StoreError.
+        """
+        main = self._stock.owners.main
+        if main is None or not request.numbers:
+            return
+        gone = [Recipient(number=number, state=DISOWNED) for number in request.numbers]
+        now_s = self._stock.now_s
+        base = await self._stock.base(request.id)
+        if base is None:
+            stone = tombstone(Record(id=request.id, name=request.id, recipients=tuple(gone)), now_s)
+            try:
+                self._stock.plan(
+                    await self._stock.shelf.create(key_of(main.owner, request.id), stone)
+                )
+                return
+            except ConditionError:
+                pass  # it has just been written
+        parts = await self._stock.all_parts(request.id)
+        for part in parts:
+            await self._delete(part.key, request.numbers, now_s)
+        missing = [each for each in gone if each.number not in numbers_of(parts)]
+        if missing and parts:
+            await self._stock.shelf.update(parts[0].key, lambda old: with_recipients(old, missing))
+        self._stock.event.info("Disowned", id=request.id, numbers=",".join(request.numbers))
+
+    def sweep(self) -> None:
+        """Forget outcomes whose intake did not come."""
+        oldest_s = self._stock.now_s - self._keep_s
+        for id in [id for id, (at_s, _) in self._early.items() if at_s < oldest_s]:
+            del self._early[id]
+
+    async def _settle(self, key: str, outcomes: Sequence[wire.Outcome]) -> Shelved:
+        now_s = self._stock.now_s
+        shelved = await self._stock.shelf.update(
+            key, lambda old: outcome.settled(old, outcomes, now_s)
+        )
+        for each in outcomes:
+            self._stock.event.info(
+                "Settled late",
+                id=shelved.record.id,
+                number=each.number,
+                outcome=each.kind,
+                hop=each.hop or None,
+                reply=f"{each.code} {each.text}",
+            )
+        self._stock.plan(shelved)
+        return shelved
+
+    async def _delete(self, key: str, numbers: Sequence[str], now_s: float) -> None:
+        def change(old: Record) -> Record:
+            if old.kept:
+                return old
+            people = [
+                Recipient(number=person.number, spec=person.spec, state=DISOWNED)
+                for person in old.pending
+                if person.number in numbers
+            ]
+            new = with_recipients(old, people)
+            return new if new.pending or old.is_tombstone else tombstone(new, now_s)
+
+        self._stock.plan(await self._stock.shelf.update(key, change))
+
+    async def _insist(self, request: wire.Disown) -> None:
+        for _ in range(_TRIES):
+            try:
+                await self.disown(request)
+                return
+            except StoreError:
+                await self._sleep(_RETRY_S)
+        self._stock.event.error("An intake could not be taken back", id=request.id)
+
+    async def _fence_delivered(self, request: wire.Settle) -> None:
+        pairs = tuple(
+            (each.original or each.address, each.address)
+            for each in request.outcomes
+            if each.kind == "delivered" and each.address
+        )
+        if pairs and request.fence:
+            put = wire.FencePut(base=request.fence, id=request.id, pairs=pairs)
+            await self._fence.put(put)
+
+    def _remember(self, request: wire.Settle) -> None:
+        if not is_id(request.id):
+            return
+        while len(self._early) >= _REMEMBERED:
+            del self._early[next(iter(self._early))]
+        _, known = self._early.get(request.id, (0.0, ()))
+        self._early[request.id] = (self._stock.now_s, known + request.outcomes)
