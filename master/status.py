@@ -34,7 +34,7 @@ def process_rows(processes: Iterable[Process], now_s: float) -> list[Row]:
     """Return a row per process."""
     return [
         {
-            "name": p.service,
+            "service": p.service,
             "pid": p.pid,
             "slot": p.slot,
             "generation": p.generation,

@@ -63,19 +63,27 @@ class Resolver:
     """Answers for the values of settings classes over one tree."""
 
     def __init__(self, root: Section, schema: Schema, world: World) -> None:
-        self.root, self._schema, self._world = root, schema, world
+        self.root, self.schema, self._world = root, schema, world
         self._root_names = schema.root()
         self._busy: list[tuple[str, Value]] = []  # what is being expanded, to find loops
 
+    def root_names(self) -> Names:
+        """Return all that may stand at the root, `service` left out."""
+        return self._root_names
+
+    def typed(self, name: str, declared: Declared, chain: tuple[Section, ...]) -> Scalar:
+        """Return one value, looked up from the innermost section outwards."""
+        return self._typed(name, declared, self._find(name, chain))
+
     def check(self) -> None:
         """Raise ConfigError for the first name that is not allowed where it stands."""
-        _check_names(self.root, {**self._root_names, "service": Named(self._schema.service, "")})
+        _check_names(self.root, {**self._root_names, "service": Named(self.schema.service, "")})
         for name, section in self.root.sections.get("service", {}).items():
-            _check_names(section, self._schema.inside_service(name))
+            _check_names(section, self.schema.inside_service(name))
 
     def general(self) -> Frozen:
         """Return the values of the general class."""
-        return self.resolve(self._schema.general, (self.root,))
+        return self.resolve(self.schema.general, (self.root,))
 
     def service_names(self) -> list[str]:
         """Return the services that have a section."""
@@ -92,17 +100,17 @@ class Resolver:
 
     def service(self, name: str) -> Frozen:
         """Return the values of the master's settings of a service."""
-        return self.resolve(self._schema.service, (self.root, self.service_section(name)))
+        return self.resolve(self.schema.service, (self.root, self.service_section(name)))
 
     def settings(self, name: str) -> Frozen:
         """Return the values of a service's own settings."""
-        cls = self._schema.services.get(name, self._schema.other)
+        cls = self.schema.services.get(name, self.schema.other)
         return self.resolve(cls, (self.root, self.service_section(name)))
 
     def paths(self, name: str) -> list[str]:
         """Return the files and folders that a service's own settings name: what is written there counts at reload."""
-        cls = self._schema.services.get(name, self._schema.other)
-        own = _paths(cls, self.settings(name), set(declarations(self._schema.other)))
+        cls = self.schema.services.get(name, self.schema.other)
+        own = _paths(cls, self.settings(name), set(declarations(self.schema.other)))
         return sorted(set(own))
 
     def resolve(self, cls: type, chain: tuple[Section, ...]) -> Frozen:
@@ -174,7 +182,7 @@ class Resolver:
         if path:
             if len(path) != 2 or path[0] != "service":
                 raise value.error(f"Unknown variable: {token}")
-            scope, names = self.service_section(path[1]), self._schema.inside_service(path[1])
+            scope, names = self.service_section(path[1]), self.schema.inside_service(path[1])
         declared = names.get(name)
         if not isinstance(declared, Declared):
             raise value.error(f"Unknown variable: {token}")
@@ -189,7 +197,7 @@ class Resolver:
             if answer is None:
                 raise value.error(f"Unknown variable: %{{{name}}}")
             return answer
-        declared = declarations(self._schema.general).get(name)
+        declared = declarations(self.schema.general).get(name)
         if not isinstance(declared, Declared):
             return found[0]
         return str(self._typed(name, declared, self.root.values.get(name)))

@@ -15,6 +15,8 @@ import pytest
 from tests.fakes.server import Server, server, wait_until
 from tests.peers.process import free_port
 
+pytestmark = pytest.mark.slow
+
 ECHO = """
 services = echo
 service echo {{
@@ -116,7 +118,7 @@ def test_the_log_service_may_die_and_no_line_is_lost(running: Server) -> None:
     pid_of(port)
     rows = ask(running, "process-status")["rows"]
     assert isinstance(rows, list)
-    log_pid = next(row["pid"] for row in rows if row["name"] == "log")
+    log_pid = next(row["pid"] for row in rows if row["service"] == "log")
     os.kill(log_pid, signal.SIGKILL)
     for number in range(50):
         say(port, f"log line{number}.")
@@ -373,7 +375,7 @@ def test_the_admin_socket_tells_the_state(running: Server) -> None:
     assert (row["process_count"], row["process_limit"], row["client_limit"]) == (1, 3, 2)
     rows = ask(running, "process-status")["rows"]
     assert isinstance(rows, list)
-    row = next(row for row in rows if row["name"] == "echo")
+    row = next(row for row in rows if row["service"] == "echo")
     assert (row["pid"], row["state"], row["slot"]) == (pid, "ready", 0)
     assert ask(running, "dance")["ok"] is False
     assert ask(running, "stop")["ok"] is True

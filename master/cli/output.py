@@ -1,0 +1,62 @@
+"""Show rows as Dovecot's tools do: table, flow, tab, json.
+
+Pure: rows go in, text comes out. Numbers and truth values stay such in JSON; an empty cell of a table is `-`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+Cell = str | int | float | bool | list[str] | None
+Row = Mapping[str, Cell]
+FORMATS: Final = ("table", "flow", "tab", "json")
+WIDTH_ROWS: Final = 100  # widths are taken from so many rows
+
+
+def render(rows: Sequence[Row], form: str, columns: Sequence[str] = (), titles: bool = True) -> str:
+    """Return the text of rows; `columns` names which and in which order, else those of the rows."""
+    keys = list(columns) or list(dict.fromkeys(key for row in rows for key in row))
+    match form:
+        case "json":
+            return json.dumps([{key: row.get(key) for key in keys} for row in rows]) + "\n"
+        case "tab":
+            lines = ["\t".join(keys)] if titles and keys else []
+            lines += ["\t".join(_text(row.get(key)) for key in keys) for row in rows]
+        case "flow":
+            lines = [" ".join(f"{key}={_text(row.get(key))}" for key in keys) for row in rows]
+        case _:
+            lines = _table(rows, keys, titles)
+    return "".join(line + "\n" for line in lines)
+
+
+def _table(rows: Sequence[Row], keys: Sequence[str], titles: bool) -> list[str]:
+    cells = [[_text(row.get(key)) or "-" for key in keys] for row in rows]
+    head = [list(keys)] if titles and keys else []
+    measured = [*head, *cells[:WIDTH_ROWS]]
+    widths = [max((len(line[at]) for line in measured), default=0) for at in range(len(keys))]
+    right = [
+        bool(rows) and all(_is_number(row.get(key)) for row in rows[:WIDTH_ROWS]) for key in keys
+    ]
+    return [_line(line, widths, right) for line in [*head, *cells]]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    padded = [
+        cell.rjust(width) if is_right else cell.ljust(width)
+        for cell, width, is_right in zip(cells, widths, right, strict=True)
+    ]
+    return " ".join(padded).rstrip()
+
+
+def _is_number(cell: Cell) -> bool:
+    return cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool))
+
+
+def _text(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, list):
+        return " ".join(cell)
+    return str(cell).replace("\n", "\\n").replace("\t", " ")

@@ -1,0 +1,139 @@
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from columba.common.config.load import read_file
+from columba.master.cli.__main__ import columbadm
+
+CONF = """columba_config_version = 1.0
+hostname = mx.test
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/log
+default_internal_user =
+service smtpd {{
+  client_limit = 5
+  inet_listener smtp {{
+    port = 2525
+  }}
+}}
+lookup local_users {{
+  url = inline:a="b # c"
+}}
+"""
+LOG = """\
+Nov 22 07:06:30.123 smtpd(10): Info: Received: id=01JABC size=3
+Nov 22 07:06:30.523 delivery(12): Info: Delivered: id=01JABC reply="250 ok"
+Nov 22 07:06:30.200 sieve(11): Warning: Odd: id=01JABC.1
+Nov 22 07:06:30.300 sieve(11): Info: Other: id=01JABCD
+Nov 22 07:06:31.000 smtpd(10): Info: Answered: id=01JABC code=250
+"""
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    path = tmp_path / "columba.conf"
+    path.write_text(CONF.format(folder=tmp_path))
+    return path
+
+
+def run(conf: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(columbadm, ["-c", str(conf), *arguments])
+
+
+def test_config_shows_what_is_not_default_and_can_be_read_again(conf: Path) -> None:
+    shown = run(conf, "config", "-P")
+    assert shown.exit_code == 0
+    assert "client_limit = 5" in shown.output and "port = 2525" in shown.output
+    assert "process_limit" not in shown.output
+    again = conf.with_name("again.conf")
+    again.write_text(shown.output)
+    assert run(again, "config", "-P").output == shown.output
+    assert 'a="b # c"' in CONF and 'url = "inline:a=\\"b # c\\""' in shown.output
+    assert "url = # hidden" in run(conf, "config").output
+
+
+def test_config_shows_all_and_the_defaults_and_single_names(conf: Path) -> None:
+    everything = run(conf, "config", "-a", "-P").output
+    assert "hang_limit = 30 secs" in everything and "hostname = mx.test" in everything
+    again = conf.with_name("again.conf")
+    again.write_text(everything)
+    assert run(again, "config", "-a", "-P").output == everything
+    assert "hostname = mx.test" not in run(conf, "config", "-d").output
+    assert run(conf, "config", "hostname").output == "hostname = mx.test\n"
+    assert "port = 2525" in run(conf, "config", "service/smtpd").output
+    assert run(conf, "config", "nothing").exit_code == 68
+
+
+def test_a_broken_configuration_is_said_with_its_line(conf: Path) -> None:
+    conf.write_text(read_file(str(conf)) + "hang_limit = 3\n")
+    for command in (("config",), ("reload",), ("service", "status"), ("dkim", "dns", "x.test")):
+        shown = run(conf, *command)
+        assert shown.exit_code == 78
+        line = read_file(str(conf)).count("\n")
+        assert (
+            f"Error in configuration file {conf} line {line}: hang_limit: Time interval"
+            in shown.output
+        )
+
+
+def test_a_server_that_does_not_run(conf: Path) -> None:
+    for command in (
+        ("service", "status"),
+        ("process", "status"),
+        ("stop",),
+        ("queue", "list"),
+        ("who",),
+    ):
+        shown = run(conf, *command)
+        assert (shown.exit_code, "not running" in shown.output) == (75, True)
+
+
+def test_trace_puts_one_mail_in_order(conf: Path, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(LOG)
+    rows = json.loads(run(conf, "-f", "json", "trace", "01JABC").output)
+    assert [(row["ms"], row["process"]) for row in rows] == [
+        (0, "smtpd(10)"),
+        (77, "sieve(11)"),
+        (400, "delivery(12)"),
+        (877, "smtpd(10)"),
+    ]
+    assert rows[1]["text"] == "Warning: Odd: id=01JABC.1"
+    assert run(conf, "trace", "01JXXX").exit_code == 68
+
+
+def test_a_dkim_key_is_made_kept_and_shown(conf: Path, tmp_path: Path) -> None:
+    made = run(conf, "dkim", "gen", "Example.test", "-s", "s1", "-t", "ed25519")
+    assert made.exit_code == 0
+    path = tmp_path / "state" / "dkim" / "example.test" / "s1.pem"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    shown = run(conf, "dkim", "dns", "example.test")
+    assert shown.output.startswith('s1._domainkey.example.test. IN TXT ( "v=DKIM1; k=ed25519; p=')
+    assert shown.output in made.output
+    again = run(conf, "dkim", "gen", "example.test", "-s", "s1")
+    assert (again.exit_code, "already" in again.output) == (78, True)
+    assert run(conf, "dkim", "dns", "other.test").exit_code == 68
+
+
+def test_sieve_check_shows_line_and_column(conf: Path, tmp_path: Path) -> None:
+    good, bad = tmp_path / "data.sieve", tmp_path / "route.sieve"
+    good.write_text("keep;\n")
+    bad.write_text("keep;\nkep;\n")
+    assert run(conf, "sieve", "check", str(good)).exit_code == 0
+    shown = run(conf, "sieve", "check", str(good), str(bad))
+    assert shown.exit_code == 65
+    assert f"{bad}:2:1" in shown.output
+
+
+@pytest.mark.parametrize("words", [("dance",), ("queue", "delete"), ("queue", "delete", "-A", "X")])
+def test_wrong_usage(conf: Path, words: tuple[str, ...]) -> None:
+    assert run(conf, *words).exit_code in (2, 64)
+
+
+def test_the_page_of_settings_names_every_service(conf: Path) -> None:
+    page = run(conf, "config", "--docs").output
+    assert "| `shutdown_timeout` | time | `60 secs` |" in page
+    assert "## Service sieve" in page and "## inet_listener NAME { … } in a service" in page
