@@ -59,7 +59,7 @@ class Plan:
     @property
     def log(self) -> Path:
         """Return the log file."""
-        return self.root / "columba.log"
+        return self.root / "log" / "columba.log"
 
     @property
     def passwords(self) -> Path:

@@ -18,13 +18,14 @@ from columba.master.dev.plan import DOMAIN, PASSWORD, SCRIPTS, Plan
 
 SECRET: Final = 0o600
 POLICY: Final = Path(columba.__file__).parent / "etc" / "sieve"
+FOLDERS: Final = ("tls", "dkim", "sieve", "mail", "state", "log")
 GROUP: Final = "columba"
 
 
 def prepare(plan: Plan) -> None:
     """Make everything that the server needs to start; raises OSError."""
     root = plan.root
-    for folder in (root, *(root / name for name in ("tls", "dkim", "sieve", "mail", "state"))):
+    for folder in (root, *(root / name for name in FOLDERS)):
         folder.mkdir(parents=True, exist_ok=True)
     _make_certificate(plan)
     if not plan.dkim_key.exists():
@@ -36,7 +37,8 @@ def prepare(plan: Plan) -> None:
     if plan.own_users:
         _give(plan.dkim_key, "columba-keys")
         _give(plan.passwords, "columba-auth")
-        _give(plan.mail, "columba")
+        for folder in (plan.mail, plan.log.parent):
+            _give(folder, "columba")
     plan.mailboxes.write_text("".join(f"{user}\n" for user in plan.users))
     for stage in SCRIPTS:
         text = (POLICY / f"{stage}.sieve").read_text()

@@ -21,6 +21,7 @@ from columba.master.dev.plan import DOMAIN, PASSWORD, USER, Plan
 from columba.master.dev.prepare import prepare
 from tests.peers.process import Program, answers, free_port, run, wait_until
 
+CHAIN = ("sieve", "dkim", "delivery")
 ID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b")
 
 
@@ -88,8 +89,9 @@ class Stack:
             raise
 
     def is_ready(self) -> bool:
-        """Tell whether clients are greeted."""
-        return all(answers(("127.0.0.1", port)) for port in self.ports.values())
+        """Tell whether every service of the chain has a worker and clients are greeted."""
+        workers = all(any((self.run_dir / name).glob("*.*")) for name in CHAIN)
+        return workers and all(answers(("127.0.0.1", port)) for port in self.ports.values())
 
     def columbadm(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run columbadm on this server; with check, a failure raises RuntimeError with its words."""
