@@ -53,9 +53,10 @@ class Expander:
         limits: Limits,
         recipients_max: int,
         event: Event,
+        host: str,
     ) -> None:
         self._scripts, self._answers, self._limits = scripts, answers, limits
-        self._recipients_max, self._event = recipients_max, event
+        self._recipients_max, self._event, self._host = recipients_max, event, host
 
     async def expand(self, mail: Mail) -> Expansion:
         """Return leaves and decided outcomes that together cover all recipients of the mail."""
@@ -140,6 +141,7 @@ class Expander:
             variables,
             time.thread_time_ns,
             self._limits,
+            self._host,
         )
         outcome = await self._answers.finish(begin(script, inputs))
         if isinstance(outcome, Failed):

@@ -43,6 +43,7 @@ class SieveFilter:
     def __init__(self, context: Context[Settings]) -> None:
         self._context = context
         settings = context.settings
+        self._host = settings.hostname
         self._limits = Limits(
             script_bytes=settings.sieve_max_script_size,
             actions=settings.sieve_max_actions,
@@ -60,6 +61,7 @@ class SieveFilter:
             self._limits,
             settings.recipient_limit_expanded,
             context.event,
+            self._host,
         )
         self._queue: QueueClient = make_queue(context)
         self._chain: Chain = make_chain(context, self._queue)
@@ -114,7 +116,7 @@ class SieveFilter:
         script = self._scripts.get(Stage(stage.stage))
         if script is None:
             return wire.Verdict(variables=stage.variables)
-        inputs = stage_inputs(stage, time.thread_time_ns, self._limits)
+        inputs = stage_inputs(stage, time.thread_time_ns, self._limits, self._host)
         found: list[str] = []
         outcome = await self._answers.finish(begin(script, inputs), found)
         if isinstance(outcome, Failed):

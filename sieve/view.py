@@ -4,16 +4,18 @@ Pure. Octets of addresses that are no UTF-8 become surrogates, which no test mat
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from columba.common.ipc import wire
 from columba.common.mail.header import Header
+from columba.sieve.ext.rfc5183_environment import PREFIX
 from columba.sieve.lang.limits import Limits
 from columba.sieve.run.envelope import Envelope, Path, parse_path
 from columba.sieve.run.machine import Inputs
 from columba.sieve.run.message import EMPTY, Message
 from columba.sieve.run.state import Clock
 
-OWN = "vnd.columba."
+PRODUCT: Final = "Columba"
 
 
 def message_view(header: bytes, body: wire.Body) -> Message:
@@ -21,24 +23,25 @@ def message_view(header: bytes, body: wire.Body) -> Message:
     return Message(Header(header), len(header) + 2 + body.size)
 
 
-def environment(client: wire.Client, **own: str) -> Mapping[str, str]:
-    """Return the environment's items: RFC 5183 §4.1 and ours. own: further items of ours."""
+def environment(client: wire.Client, host: str, **own: str) -> Mapping[str, str]:
+    """Return the environment's items: RFC 5183 §4.1 and ours. host: our name; own: further items of ours."""
     items = {
-        "domain": client.name.partition(".")[2],
+        "domain": host.partition(".")[2] or host,
+        "host": host,
         "location": "MTA",
-        "name": "Columba",
+        "name": PRODUCT,
         "phase": "during",
         "remote-host": client.name,
         "remote-ip": client.ip,
-        OWN + "helo": client.helo,
-        OWN + "listener": client.listener,
-        OWN + "login": client.login,
-        OWN + "protocol": client.protocol,
-        OWN + "session": client.session,
-        OWN + "tls": client.tls,
-        OWN + "trusted": "yes" if client.trusted else "no",
+        PREFIX + "helo": client.helo,
+        PREFIX + "listener": client.listener,
+        PREFIX + "login": client.login,
+        PREFIX + "protocol": client.protocol,
+        PREFIX + "session": client.session,
+        PREFIX + "tls": client.tls,
+        PREFIX + "trusted": "yes" if client.trusted else "no",
     }
-    items.update({OWN + name: value for name, value in own.items()})
+    items.update({PREFIX + name: value for name, value in own.items()})
     return items
 
 
@@ -55,7 +58,7 @@ def envelope(
     )
 
 
-def stage_inputs(call: wire.Stage, clock: Clock, limits: Limits) -> Inputs:
+def stage_inputs(call: wire.Stage, clock: Clock, limits: Limits, host: str) -> Inputs:
     """Return the inputs of a stage before data."""
     recipients = [call.recipient] if call.recipient else []
     return Inputs(
@@ -63,7 +66,7 @@ def stage_inputs(call: wire.Stage, clock: Clock, limits: Limits) -> Inputs:
         message=EMPTY,
         envelope=envelope(call.sender, recipients, call.client.login),
         environment=environment(
-            call.client, id=call.id, recipients=str(call.recipients), stage=call.stage
+            call.client, host, id=call.id, recipients=str(call.recipients), stage=call.stage
         ),
         variables=call.variables,
         limits=limits,
@@ -78,6 +81,7 @@ def message_inputs(
     variables: Mapping[str, str],
     clock: Clock,
     limits: Limits,
+    host: str,
 ) -> Inputs:
     """Return the inputs of the data stage (all recipients) or the route stage (one)."""
     them = list(recipients)
@@ -92,7 +96,7 @@ def message_inputs(
             original,
         ),
         environment=environment(
-            handoff.client, id=handoff.id, recipients=str(len(them)), stage=stage
+            handoff.client, host, id=handoff.id, recipients=str(len(them)), stage=stage
         ),
         variables=variables,
         limits=limits,

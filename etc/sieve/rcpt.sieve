@@ -10,6 +10,10 @@
 require ["envelope", "environment", "subaddress", "variables",
          "vnd.columba.lookup", "vnd.columba.smtp"];
 
+# Variables of a session outlive a recipient: begin anew.
+set "domain" "";
+set "local" "";
+set "user" "";
 if envelope :matches :domain "to" "*" { set :lower "domain" "${1}"; }
 if envelope :matches :localpart "to" "*" { set :lower "local" "${1}"; }
 if envelope :matches :user "to" "*" { set :lower "user" "${1}"; }

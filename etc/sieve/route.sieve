@@ -2,6 +2,10 @@
 # The tables are those of rcpt.sieve.
 require ["envelope", "subaddress", "variables", "vnd.columba.lookup", "vnd.columba.route"];
 
+# Variables of a session outlive a recipient: begin anew.
+set "domain" "";
+set "local" "";
+set "user" "";
 if envelope :matches :domain "to" "*" { set :lower "domain" "${1}"; }
 if envelope :matches :localpart "to" "*" { set :lower "local" "${1}"; }
 if envelope :matches :user "to" "*" { set :lower "user" "${1}"; }
@@ -27,6 +31,7 @@ if anyof (string "${domain}" "", lookup "local_domains" "${domain}") {
 
 # Everything else leaves by MX. TLS is used wherever the next hop offers it, and what our own domains
 # write is signed for them.
+set "author" "";
 if address :matches :domain "from" "*" { set :lower "author" "${1}"; }
 if lookup "local_domains" "${author}" {
     route :mx :tls "may" :sign "${author}";

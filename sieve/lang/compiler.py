@@ -15,7 +15,16 @@ from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.lang.tree import Command, Node, String, Test
 from columba.sieve.lang.words import Language, Namespace, Subtests, Word
-from columba.sieve.run.code import Branch, Code, choose, plain, sequence
+from columba.sieve.run.code import (
+    Asked,
+    Branch,
+    Code,
+    asking,
+    choose,
+    evaluate,
+    plain,
+    sequence,
+)
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text
 
@@ -124,7 +133,7 @@ class Compiler:
             self._look_inside(node, word)
             return None
         code = word.build(self, bound)
-        if code is not None and self.is_traced and code.plain is not None:
+        if code is not None and self.is_traced:
             return self._traced(word, node, code)
         return code
 
@@ -279,15 +288,22 @@ class Compiler:
         self.error(node.at, text)
 
     def _traced(self, word: Word, node: Node, code: Code) -> Code:
-        if code.plain is None or code.constant is not None or word.has_block:
+        """Tell the run's trace what a word did."""
+        place = self.place(node.at)
+        if code.constant is not None or word.has_block:
             return code
-        inner, place = code.plain, self.place(node.at)
-        text = f"{word}" if word.is_test else f"{word.name}"
 
-        def run_traced(run: Run) -> int:
-            answer = inner(run)
+        def tell(run: Run, answer: int) -> int:
             if run.trace is not None:
-                run.trace(place, f"{text}: {bool(answer)}".lower() if word.is_test else text)
+                said = f": {bool(answer)}".lower() if word.is_test else ""
+                run.trace(place, f"{word}{said}")
             return answer
 
-        return plain(run_traced)
+        if (inner := code.plain) is not None:
+            return plain(lambda run: tell(run, inner(run)))
+
+        def run_asking(run: Run) -> Asked:
+            answer = yield from evaluate(code, run)
+            return tell(run, answer)
+
+        return asking(run_asking)

@@ -14,6 +14,8 @@ from columba.sieve.run.compare import Comparator
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text
 
+REMEMBERED_LENGTH: Final = 1000  # characters of a pattern, so that the memory is bounded
+
 Matcher = Callable[[Run, Sequence[str]], int]
 
 
@@ -159,9 +161,17 @@ class Glob:
         return found + last.spans(place)
 
 
-@lru_cache(maxsize=512)
 def parse_glob(pattern: str) -> Glob:
-    """Read a pattern; a backslash takes its meaning from the next character."""
+    """Read a pattern; a backslash takes its meaning from the next character. Short ones are remembered."""
+    return _known_glob(pattern) if len(pattern) <= REMEMBERED_LENGTH else _read_glob(pattern)
+
+
+@lru_cache(maxsize=512)
+def _known_glob(pattern: str) -> Glob:
+    return _read_glob(pattern)
+
+
+def _read_glob(pattern: str) -> Glob:
     pieces: list[_Piece] = []
     characters: list[str | None] = []  # None is "?"
     i = 0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Final
 
+from columba.common.ipc.wire import Client
 from columba.sieve.engine import compile_script
-from columba.sieve.environment import PRODUCT
 from columba.sieve.ext.registry import language
 from columba.sieve.lang.errors import CompileErrors, ErrorLog, Source
 from columba.sieve.lang.limits import Limits
@@ -16,19 +16,12 @@ from columba.sieve.run.machine import Failed, Inputs, Machine
 from columba.sieve.svtest.deliver import HOST
 from columba.sieve.svtest.scripts import drive, test_extension
 from columba.sieve.svtest.suite import Case, Suite, clock_ns, derived_envelope
+from columba.sieve.view import environment
 
 EXIT_PASSED: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_ABORTED: Final = 2
-ENVIRONMENT: Final = {
-    "domain": HOST.partition(".")[2],
-    "host": HOST,
-    "location": "MTA",
-    "name": PRODUCT,
-    "phase": "pre",
-    "remote-host": "client.example.net",
-    "remote-ip": "192.0.2.1",
-}
+CLIENT: Final = Client(ip="192.0.2.1", name="client.example.net", helo="client.example.net")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +61,13 @@ def run_file(path: FilePath, time_limit_s: int = 0) -> FileResult:
     if isinstance(script, CompileErrors):
         print(script.render(), file=sys.stderr)
         return FileResult(path, tuple(cases), "the file does not compile")
-    suite = Suite(path, suite_language, cases, ENVIRONMENT)
+    suite = Suite(path, suite_language, cases, environment(CLIENT, HOST))
     limits = Limits(cpu_ms=time_limit_s * 1000) if time_limit_s else Limits()
     inputs = Inputs(
         clock=clock_ns,
         message=suite.base,
         envelope=derived_envelope(suite.base),
-        environment=ENVIRONMENT,
+        environment=suite.environment,
         limits=limits,
         host=suite,
     )

@@ -7,15 +7,16 @@ from pathlib import Path as FilePath
 
 from columba.common.ipc.wire import Client
 from columba.sieve.engine import compile_script
-from columba.sieve.environment import Server, environment_of
 from columba.sieve.lang.errors import CompileErrors, Position
 from columba.sieve.lang.stage import Stage
 from columba.sieve.run.actions import Action
 from columba.sieve.run.envelope import Envelope, parse_path
 from columba.sieve.run.machine import Failed, Finished, Inputs, Machine
 from columba.sieve.run.message import message_of
+from columba.sieve.svtest.deliver import HOST
 from columba.sieve.svtest.scripts import drive
 from columba.sieve.svtest.suite import clock_ns, derived_envelope
+from columba.sieve.view import environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def show(question: Question) -> Shown:
         clock=clock_ns,
         message=message,
         envelope=_envelope(question, derived_envelope(message)),
-        environment=environment_of(question.stage, Server("mx.example.com"), question.client),
+        environment=environment(question.client, HOST, stage=question.stage.value),
         trace=trace,
     )
     outcome = drive(Machine(script, inputs), dict(question.tables))

@@ -1,14 +1,15 @@
 """The shipped scripts: what they accept, refuse and route."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from columba.common.ipc.wire import Client
 from columba.sieve.engine import Finished, Script, compile_script
-from columba.sieve.environment import Server, envelope_of, environment_of
 from columba.sieve.lang.stage import Stage
 from columba.sieve.run.actions import Redirect, RouteTo
+from columba.sieve.view import envelope, environment
 from tests.fakes.sieve import Tables, outcome_of
 
 FOLDER = Path(__file__).resolve().parents[3] / "etc" / "sieve"
@@ -40,13 +41,15 @@ def ran(
     client: Client = STRANGER,
     tables: Tables = TABLES,
     message: bytes = b"From: x@y.example\r\n\r\n",
+    variables: Mapping[str, str] = {},
 ) -> Finished:
     outcome = outcome_of(
         SCRIPTS[stage],
         message=message,
-        envelope=envelope_of(b"s@far.example", (recipient,)),
-        environment=environment_of(stage, Server("mx.b.example"), client),
+        envelope=envelope(b"s@far.example", [recipient], ""),
+        environment=environment(client, "mx.b.example", stage=stage.value),
         tables=tables,
+        variables=variables,
     )
     assert isinstance(outcome, Finished), outcome
     return outcome
@@ -86,10 +89,24 @@ def test_an_unreadable_recipient_is_refused() -> None:
     assert ran(Stage.RCPT, b"a@b@c", TRUSTED).refusal is not None
 
 
+STALE = {
+    name: "ann" if name in ("local", "user") else "b.example"
+    for name in ("domain", "local", "user", "author", "mailbox", "targets")
+}
+
+
+def test_variables_of_an_earlier_recipient_say_nothing() -> None:
+    assert ran(Stage.RCPT, b"a@b@c", variables=STALE).refusal is not None
+    assert ran(Stage.RCPT, b"x@far.example", variables=STALE).refusal is not None
+    assert ran(Stage.ROUTE, b"x@far.example", message=b"\r\n", variables=STALE).route == RouteTo(
+        "mx"
+    )
+
+
 def test_a_silent_table_accepts_and_refuses_nothing() -> None:
     outcome = outcome_of(
         SCRIPTS[Stage.RCPT],
-        envelope=envelope_of(b"", (b"ann@b.example",)),
+        envelope=envelope(b"", [b"ann@b.example"], ""),
         tables={**TABLES, "local_users": None},
     )
     assert not isinstance(outcome, Finished)
@@ -132,7 +149,7 @@ def test_an_alias_sends_on() -> None:
 def test_an_alias_with_too_many_targets_loses_nothing_silently() -> None:
     outcome = outcome_of(
         SCRIPTS[Stage.ROUTE],
-        envelope=envelope_of(b"", (b"many@b.example",)),
+        envelope=envelope(b"", [b"many@b.example"], ""),
         tables=TABLES,
     )
     assert not isinstance(outcome, Finished)

@@ -41,7 +41,7 @@ def expander(lines: list[str] | None = None, recipients_max: int = 20, **scripts
     answers = Answers({"aliases": InlineTable(ALIASES)}, 1.0)
     said = lines if lines is not None else []
     event = Event(lambda _level, text: said.append(text))
-    return Expander(compiled, answers, Limits(), recipients_max, event)
+    return Expander(compiled, answers, Limits(), recipients_max, event, "mx.example")
 
 
 def shown(made: Expansion) -> list[tuple[str, bytes, str, str]]:
@@ -199,7 +199,7 @@ def test_the_view_counts_the_empty_line() -> None:
 @pytest.mark.parametrize("is_trusted", [True, False])
 def test_the_environment_names_the_client(is_trusted: bool) -> None:
     client = wire.Client(ip="192.0.2.1", login="me", trusted=is_trusted)
-    items = environment(client, stage="rcpt")
+    items = environment(client, "mx.example", stage="rcpt")
     assert items["remote-ip"] == "192.0.2.1"
     assert items["vnd.columba.trusted"] == ("yes" if is_trusted else "no")
     assert items["vnd.columba.stage"] == "rcpt"
