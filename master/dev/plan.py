@@ -138,6 +138,7 @@ listen = 127.0.0.1
 mail_root = {plan.mail}
 ssl_cert_file = {plan.certificate}
 ssl_key_file = {plan.tls_key}
+auth_passwd_file = {plan.passwords}
 service smtpd {{
   inet_listener smtp {{
     port = {plan.smtp_port}

@@ -1,0 +1,1 @@
+"""The auth service: passwords of a passwd-file behind Dovecot's authentication protocol."""

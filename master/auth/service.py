@@ -1,0 +1,230 @@
+"""The auth service: many questions at a time on unix sockets, passwords checked in a bounded pool of threads.
+
+A wrong password, an unknown user and a locked one are answered alike, at the same time after the question, so that
+nobody learns which it was. What can't be decided now is temp_fail, never a wrong password. `USER` is answered
+on listeners whose type is auth-userdb.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from columba.common.errors import ColumbaError, RemoteProtocolError
+from columba.common.ipc.master import Listener
+from columba.common.off_loop import OffLoop
+from columba.common.sasl import dovecot
+from columba.common.sasl.dovecot import (
+    AuthCancel,
+    AuthRequest,
+    AuthResponse,
+    ClientMessages,
+    UserRequest,
+)
+from columba.common.sasl.plain import parse_plain
+from columba.common.service import Context
+from columba.master.auth.schemes import verify
+from columba.master.auth.settings import Settings
+from columba.master.auth.users import User, UserFile
+
+MECHANISMS: Final = {"PLAIN": ("plaintext",)}
+THREADS: Final = 2
+CHECK_S: Final = 30.0
+BACKLOG: Final = 128
+OPEN_MAX: Final = 10_000  # exchanges that a connection may have open
+USERDB: Final = "auth-userdb"
+
+
+@dataclass(slots=True)
+class _Peer:
+    """One connected client: its unfinished exchanges and running questions."""
+
+    transport: asyncio.Transport
+    may_ask_users: bool
+    messages: ClientMessages = field(default_factory=ClientMessages)
+    exchanges: set[int] = field(default_factory=set)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def write(self, line: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(line)
+
+
+class _Protocol(asyncio.Protocol):
+    """Octets of one client to the service."""
+
+    def __init__(self, service: "Auth", listener: Listener) -> None:
+        self._service, self._listener = service, listener
+        self._peer: _Peer | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        kind = self._listener.type or self._listener.name
+        self._peer = _Peer(transport, may_ask_users=kind == USERDB)
+        self._service.opened(self._peer)
+
+    def data_received(self, data: bytes) -> None:
+        if self._peer is not None:
+            self._service.received(self._peer, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._peer is not None:
+            self._service.closed(self._peer)
+
+
+class Auth:
+    """Answers the clients of one process."""
+
+    def __init__(self, context: Context[Settings]) -> None:
+        self._context, self._settings = context, context.settings
+        self._users = UserFile(context.settings.auth_passwd_file)
+        self._pool = OffLoop(THREADS, "auth", context.settings.auth_waiting_limit)
+        self._servers: list[asyncio.AbstractServer] = []
+        self._peers: set[int] = set()
+        self._total = 0
+
+    async def start(self) -> None:
+        """Listen on every socket."""
+        loop = asyncio.get_running_loop()
+        for listener in self._context.birth.listeners:
+            sock = socket.socket(fileno=listener.fd)
+            sock.setblocking(False)
+            make = self._maker(listener)
+            server = await loop.create_unix_server(make, sock=sock, backlog=BACKLOG)
+            self._servers.append(server)
+
+    def available(self) -> int:
+        """Return how many more clients are taken."""
+        return max(0, self._context.birth.client_limit - len(self._peers))
+
+    def total(self) -> int:
+        """Return how many clients came so far."""
+        return self._total
+
+    def active(self) -> int:
+        """Return how many clients are there."""
+        return len(self._peers)
+
+    def note(self) -> int:
+        """Return nothing: the directory has no figure of auth."""
+        return 0
+
+    async def drain(self, until_ns: int) -> None:
+        """Take no more clients; answers that are due are given by until_ns."""
+        for server in self._servers:
+            server.close()
+        left_s = max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
+        if self._pool.active:
+            await asyncio.sleep(min(left_s, self._settings.auth_failure_delay))
+        self._pool.close()
+
+    def opened(self, peer: _Peer) -> None:
+        """Greet a client, or close if there are too many."""
+        self._total += 1
+        self._peers.add(id(peer))
+        self._context.changed()
+        if len(self._peers) > self._context.birth.client_limit:
+            peer.transport.close()
+            return
+        cookie = os.urandom(16).hex()
+        peer.write(dovecot.server_hello(MECHANISMS, os.getpid(), self._total, cookie))
+
+    def closed(self, peer: _Peer) -> None:
+        """Forget a client and what it asked."""
+        self._peers.discard(id(peer))
+        self._context.changed()
+        for task in peer.tasks:
+            task.cancel()
+
+    def received(self, peer: _Peer, data: bytes) -> None:
+        """Take a client's words; one that breaks the protocol is closed."""
+        try:
+            for message in peer.messages.feed(data):
+                self._take(peer, message)
+        except RemoteProtocolError as error:
+            self._context.event.warning("Auth client closed", error=str(error))
+            peer.transport.close()
+
+    def _maker(self, listener: Listener) -> Callable[[], _Protocol]:
+        return lambda: _Protocol(self, listener)
+
+    def _take(self, peer: _Peer, message: dovecot.ClientMessage) -> None:
+        match message:
+            case AuthRequest(number, mechanism, _, initial):
+                self._begin(peer, number, mechanism, initial)
+            case AuthResponse(number, data):
+                if number not in peer.exchanges:
+                    raise RemoteProtocolError("CONT for no exchange")
+                peer.exchanges.discard(number)
+                self._spawn(peer, number, data)
+            case AuthCancel(number):
+                peer.exchanges.discard(number)
+            case UserRequest(number, user):
+                task = asyncio.get_running_loop().create_task(self._tell_user(peer, number, user))
+                self._hold(peer, task)
+
+    def _begin(self, peer: _Peer, number: int, mechanism: str, initial: bytes | None) -> None:
+        if mechanism not in MECHANISMS:
+            raise RemoteProtocolError(f"mechanism {mechanism[:20]} was not offered")
+        if initial is not None:
+            self._spawn(peer, number, initial)
+        elif len(peer.exchanges) >= OPEN_MAX:
+            peer.write(dovecot.fail(number, code="temp_fail"))
+        else:
+            peer.exchanges.add(number)
+            peer.write(dovecot.continuation(number, b""))
+
+    def _spawn(self, peer: _Peer, number: int, message: bytes) -> None:
+        task = asyncio.get_running_loop().create_task(self._answer(peer, number, message))
+        self._hold(peer, task)
+
+    def _hold(self, peer: _Peer, task: "asyncio.Task[None]") -> None:
+        peer.tasks.add(task)
+        task.add_done_callback(peer.tasks.discard)
+
+    async def _answer(self, peer: _Peer, number: int, message: bytes) -> None:
+        began = time.monotonic()
+        try:
+            user = await self._pool.run(CHECK_S, self._check, message)
+        except RemoteProtocolError:
+            user = None
+        except (ColumbaError, TimeoutError) as error:
+            self._context.event.error("A password can't be checked", error=str(error))
+            peer.write(dovecot.fail(number, code="temp_fail"))
+            return
+        except Exception as error:  # the job loop
+            self._context.event.error("Auth crashed", error=repr(error))
+            peer.write(dovecot.fail(number, code="temp_fail"))
+            return
+        if user is not None:
+            peer.write(dovecot.ok(number, user.name))
+            return
+        rest_s = began + self._settings.auth_failure_delay - time.monotonic()
+        await asyncio.sleep(max(0.0, rest_s))
+        peer.write(dovecot.fail(number))
+
+    async def _tell_user(self, peer: _Peer, number: int, name: str) -> None:
+        if not peer.may_ask_users:
+            peer.write(dovecot.fail(number, reason="not on this socket"))
+            return
+        try:
+            user = await self._pool.run(CHECK_S, self._users.lookup, name)
+        except (ColumbaError, TimeoutError) as error:
+            self._context.event.error("A user can't be looked up", error=str(error))
+            peer.write(dovecot.fail(number, code="temp_fail"))
+            return
+        if user is None:
+            peer.write(dovecot.user_unknown(number))
+        else:
+            peer.write(dovecot.user_found(number, user.name, user.fields))
+
+    def _check(self, message: bytes) -> User | None:
+        """Return the user whose password the message holds. Blocks."""
+        said = parse_plain(message)
+        user = self._users.lookup(said.authcid)
+        if user is None or said.authzid.lower() not in ("", said.authcid.lower()):
+            return None
+        return user if verify(user.stored, said.password) else None
