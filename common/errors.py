@@ -70,6 +70,7 @@ class NotFoundError(StoreError):
     """No such object."""
 
     temporary = False
+    exit_code = EX_NOTFOUND
 
 
 class ConditionError(StoreError):
@@ -110,3 +111,4 @@ class RefusedError(ColumbaError):
     """Policy or a limit says no."""
 
     temporary = False
+    exit_code = EX_DATAERR

@@ -15,6 +15,7 @@ from columba.common.config.parser import Section
 from columba.common.config.resolve import Resolver, Schema, World
 from columba.master.builtin import CONFIG, SERVICES
 from columba.master.check.checks import check_service, check_services, check_tls
+from columba.master.check.contents import check_contents
 from columba.master.compiled import Compiled
 from columba.master.settings import MasterSettings, ServiceSettings
 
@@ -45,14 +46,19 @@ def open_config(path: str, world: World | None = None) -> tuple[Resolver, list[s
     return resolver, tree.warnings
 
 
-def compile_config(path: str) -> Compiled:
-    """Read and check a configuration file; raises ConfigError with file and line."""
+def compile_config(path: str, contents: bool = True) -> Compiled:
+    """Read and check a configuration file; raises ConfigError with file and line.
+
+    `contents`: look into the scripts, keys and certificates that it names, too.
+    """
     resolver, warnings = open_config(path)
     general = resolver.general()
     master = thaw(MasterSettings, general)
     names = [*ALWAYS, *(name for name in master.services if name not in ALWAYS)]
     check_services(names, resolver)
     check_tls(master, resolver)
+    if contents:
+        check_contents(names, master, resolver)
     services, settings, fingerprints = {}, {}, {}
     for name in names:
         frozen = resolver.service(name)

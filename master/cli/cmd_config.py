@@ -35,7 +35,7 @@ def config(state: State, names: tuple[str, ...], mode: str, secrets: bool, docs:
             return
         click.echo("\n".join(view.lines()))
         if mode != "defaults":
-            compile_config(state.config)
+            compile_config(state.config, contents=False)
     except ConfigError as error:
         fail(f"Error in configuration file {error}", error.exit_code)
 

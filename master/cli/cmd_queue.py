@@ -1,7 +1,8 @@
-"""queue list, show, flush, delete: each queue process is asked itself."""
+"""queue list, show, flush, hold, release, delete: each queue process is asked itself."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -9,6 +10,8 @@ from columba.common.errors import EX_NOTFOUND, EX_TEMPFAIL, EX_USAGE
 from columba.master.cli.client import AskError, ask
 from columba.master.cli.output import Row
 from columba.master.cli.state import State, fail
+
+FLUSH: Final = "flush"
 
 
 @click.group()
@@ -34,23 +37,32 @@ def show(state: State, id: str) -> None:
     state.show(rows, "flow")
 
 
-@queue.command()
-@click.argument("ids", nargs=-1)
-@click.pass_obj
-def flush(state: State, ids: tuple[str, ...]) -> None:
-    """Try mails now; without IDs, all of them."""
-    state.show(_ask_all(state, "flush", ids=list(ids)), "flow")
+def _order(name: str, help: str) -> None:
+    """Add a command that changes mails: some by their IDs, or with -A all."""
+
+    @queue.command(name, help=help)
+    @click.argument("ids", nargs=-1)
+    @click.option("-A", "--all", "everything", is_flag=True, help="All mails of the queue.")
+    @click.pass_obj
+    def run(state: State, ids: tuple[str, ...], everything: bool) -> None:
+        asks_all = everything or (name == FLUSH and not ids)  # the one order that does no harm
+        if bool(ids) == asks_all:
+            fail("name the mails, or say -A for all", EX_USAGE)
+        asked: list[dict[str, object]] = [{"all": True}] if asks_all else [{"id": id} for id in ids]
+        rows = [row for arguments in asked for row in _ask_all(state, name, **arguments)]
+        if state.form:
+            state.show(rows)
+        else:
+            click.echo(f"{name}: {len(rows)} mails", err=True)
 
 
-@queue.command()
-@click.argument("ids", nargs=-1)
-@click.option("-A", "--all", "everything", is_flag=True, help="Delete the whole queue.")
-@click.pass_obj
-def delete(state: State, ids: tuple[str, ...], everything: bool) -> None:
-    """Delete mails without telling their senders."""
-    if bool(ids) == everything:
-        fail("name the mails to delete, or say -A for all", EX_USAGE)
-    state.show(_ask_all(state, "delete", ids=list(ids), all=everything), "flow")
+for _name, _help in (
+    (FLUSH, "Try mails now; without IDs, all of them."),
+    ("hold", "Keep mails in the queue until they are released."),
+    ("release", "Let held mails go on."),
+    ("delete", "Delete mails without telling their senders."),
+):
+    _order(_name, _help)
 
 
 def register(group: click.Group) -> None:

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ from columba.common.config.schema import UNLIMITED
 from columba.common.errors import ConfigError
 from columba.master.builtin import SERVICES
 from columba.master.check.compile import compile_config
+from columba.master.check.contents import allows
 from columba.master.compiled import load_compiled
+from columba.master.privileges import Identity
 
 HEAD = "columba_config_version = 1.0\n"
 MODULE = [sys.executable, "-m", "columba.master.check"]
@@ -21,7 +24,7 @@ def write(folder: Path, text: str) -> str:
 
 
 def test_the_built_in_services_need_no_words(tmp_path: Path) -> None:
-    compiled = compile_config(write(tmp_path, ""))
+    compiled = compile_config(write(tmp_path, ""), contents=False)
     assert set(compiled.services) == set(SERVICES)
     assert list(compiled.services)[:2] == ["anvil", "log"]
     assert compiled.services["smtpd"]["user"] == "columba-login"
@@ -67,7 +70,7 @@ def test_a_service_of_ones_own(tmp_path: Path) -> None:
 )
 def test_contradictions_point_at_their_line(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        compile_config(write(tmp_path, text))
+        compile_config(write(tmp_path, text), contents=False)
     assert words in str(caught.value)
 
 
@@ -79,6 +82,66 @@ def test_the_program_prints_one_line_and_exits_78(tmp_path: Path) -> None:
     assert ran.stderr == (
         f"Error in configuration file {path} line 2: Unknown setting: hostnam (did you mean hostname?)\n"
     )
-    good = write(tmp_path, "hostname = x\n")
+    good = write(tmp_path, "hostname = x\nservices = log\n")
     ran = subprocess.run([*MODULE, good], capture_output=True, text=True, timeout=20, check=True)
     assert load_compiled(ran.stdout).general["hostname"] == "x"
+
+
+def content_error(folder: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        compile_config(write(folder, f"state_dir = {folder}\ndefault_internal_user =\n" + text))
+    return str(caught.value).replace(str(folder), "D")
+
+
+def test_a_script_with_a_mistake_is_named_with_line_and_column(tmp_path: Path) -> None:
+    (tmp_path / "data.sieve").write_text('keep;\nrequire "no-such-extension";\n')
+    text = f"services = sieve\nsieve_rcpt =\nsieve_route =\nsieve_data = {tmp_path}/data.sieve\n"
+    assert content_error(tmp_path, text).startswith("D/data.sieve line 2 column")
+    (tmp_path / "data.sieve").unlink()
+    words = (
+        "D/columba.conf line 7: sieve_data: Can't open file D/data.sieve: No such file or directory"
+    )
+    assert content_error(tmp_path, text) == words
+
+
+def test_a_key_that_cant_be_used_is_named_with_its_line(tmp_path: Path) -> None:
+    text = "services = dkim\ndkim x.test {\n  selector = s\n  key_file = key.pem\n}\n"
+    assert content_error(tmp_path, text).startswith(
+        "D/columba.conf line 7: key_file: D/key.pem: can't be read"
+    )
+    (tmp_path / "key.pem").write_text("no key\n")
+    (tmp_path / "key.pem").chmod(0o600)
+    assert "D/columba.conf line 7: key_file: D/key.pem: not an unencrypted" in content_error(
+        tmp_path, text
+    )
+
+
+def test_a_certificate_that_cant_be_used_is_named_with_its_line(tmp_path: Path) -> None:
+    text = "services = log\nssl_cert_file = cert.pem\nssl_key_file = key.pem\n"
+    assert (
+        content_error(tmp_path, text)
+        == "D/columba.conf line 5: ssl_cert_file: Can't open file D/cert.pem"
+    )
+    (tmp_path / "cert.pem").write_text("no certificate\n")
+    (tmp_path / "key.pem").write_text("no key\n")
+    assert (
+        "D/columba.conf line 5: ssl_cert_file: D/cert.pem and D/key.pem can't be used"
+        in content_error(tmp_path, text)
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "uid", "gid", "may"),
+    [
+        (0o400, 7, 9, True),
+        (0o077, 7, 8, False),  # the owner's own bits count, and no others
+        (0o040, 9, 8, True),
+        (0o404, 9, 8, False),
+        (0o004, 9, 9, True),
+        (0o440, 9, 9, False),
+        (0o000, 0, 0, True),
+    ],
+)
+def test_rights_are_read_from_the_mode(mode: int, uid: int, gid: int, may: bool) -> None:
+    status = os.stat_result((mode, 0, 0, 1, 7, 8, 0, 0, 0, 0))
+    assert allows(status, 4, Identity(uid, gid, True)) is may

@@ -1,0 +1,103 @@
+"""Look into the files that a configuration names: certificates, signing keys, scripts.
+
+Each mistake is a ConfigError with the place where it is mended: the line that names the file, or the script's own line.
+"""
+
+import os
+import ssl
+from pathlib import Path
+
+from columba.common.config.load import thaw
+from columba.common.config.resolve import Resolver
+from columba.common.errors import ConfigError
+from columba.delivery.signer import keys
+from columba.delivery.signer.settings import Settings as SignerSettings
+from columba.master.errors import StartError
+from columba.master.privileges import Identity, identity
+from columba.master.settings import MasterSettings, ServiceSettings
+from columba.sieve.engine import CompileErrors, compile_script
+from columba.sieve.lang.stage import Stage
+from columba.sieve.settings import Settings as SieveSettings
+
+
+def check_contents(names: list[str], master: MasterSettings, resolver: Resolver) -> None:
+    """Raise ConfigError for the first file that can't be used by the services that run."""
+    _check_certificates(master, resolver)
+    if "dkim" in names:
+        _check_keys(master, resolver)
+    if "sieve" in names:
+        _check_scripts(resolver)
+
+
+def _check_certificates(master: MasterSettings, resolver: Resolver) -> None:
+    pairs = [(resolver.root, master.ssl_cert_file, master.ssl_key_file)]
+    for name, tls in master.local_name.items():
+        section = resolver.root.sections["local_name"][name]
+        pairs.append((section, tls.ssl_cert_file, tls.ssl_key_file))
+    for section, cert_file, key_file in pairs:
+        if not cert_file:
+            continue
+        for setting, path in (("ssl_cert_file", cert_file), ("ssl_key_file", key_file)):
+            if not os.access(path, os.R_OK):
+                raise section.values[setting].error(f"{setting}: Can't open file {path}")
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert_file, key_file)
+        except (ssl.SSLError, ValueError) as error:
+            words = f"ssl_cert_file: {cert_file} and {key_file} can't be used together: {error}"
+            raise section.values["ssl_cert_file"].error(words) from error
+
+
+def _check_keys(master: MasterSettings, resolver: Resolver) -> None:
+    settings = thaw(SignerSettings, resolver.settings("dkim"))
+    service = thaw(ServiceSettings, resolver.service("dkim"))
+    try:
+        who = identity("dkim", service.user, service.group, master.default_internal_user)
+    except StartError as error:
+        raise resolver.service_section("dkim").error(str(error)) from error
+    keys.load_ring(Path(settings.dkim_key_dir))
+    for domain, key in settings.dkim.items():
+        section = resolver.root.sections["dkim"][domain]
+        where = section.values.get("key_file")
+        if where is None:
+            raise section.error(f"dkim {domain}: key_file must be set")
+        try:
+            keys.load_key(domain, key.selector, Path(key.key_file))
+        except ConfigError as error:
+            raise where.error(f"key_file: {key.key_file}: {error.text}") from error
+        if not may_read(Path(key.key_file), who):
+            raise where.error(f"key_file: {key.key_file} can't be read by the user {service.user}")
+
+
+def _check_scripts(resolver: Resolver) -> None:
+    settings = thaw(SieveSettings, resolver.settings("sieve"))
+    for stage in Stage:
+        setting = f"sieve_{stage.value}"
+        path = getattr(settings, setting, "")
+        if not path:
+            continue
+        where = resolver.root.values.get(setting)
+        try:
+            octets = Path(path).read_bytes()
+        except OSError as error:
+            words = f"{setting}: Can't open file {path}: {error.strerror}"
+            raise (where or resolver.root).error(words) from error
+        script = compile_script(octets, path, stage, tables=settings.lookup)
+        if isinstance(script, CompileErrors):
+            raise script.as_config_error()
+
+
+def may_read(path: Path, who: Identity) -> bool:
+    """Tell whether a user may read a file, from the rights of the file and of the folders above it."""
+    if not who.switch:
+        return os.access(path, os.R_OK)
+    resolved = path.resolve()
+    wanted = [(resolved, 4), *((folder, 1) for folder in resolved.parents)]
+    return all(allows(each.stat(), right, who) for each, right in wanted)
+
+
+def allows(status: os.stat_result, right: int, who: Identity) -> bool:
+    """Tell whether a file's mode gives a user a right: 4 to read, 1 to pass through."""
+    if who.uid == 0:
+        return True
+    shift = 6 if who.uid == status.st_uid else 3 if who.gid == status.st_gid else 0
+    return bool(status.st_mode & (right << shift))
