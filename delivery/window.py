@@ -29,7 +29,8 @@ class Rate:
 
     def count(self, now_ns: int) -> None:
         """Count one."""
-        self._due_ns = max(self._due_ns, now_ns) + self._interval_ns
+        if self._interval_ns:
+            self._due_ns = max(self._due_ns, now_ns) + self._interval_ns
 
     def is_fresh(self, now_ns: int) -> bool:
         """Tell whether the whole minute's share is there."""

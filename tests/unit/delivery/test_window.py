@@ -1,0 +1,129 @@
+"""Room at a destination: concurrency, the line, the rate; hosts that are down; demands on TLS."""
+
+import asyncio
+
+import pytest
+
+from columba.common.net.check import Check
+from columba.delivery.commitment import Commitment
+from columba.delivery.health import ENTRIES_MAX, Health
+from columba.delivery.target import Endpoint, TlsDemand
+from columba.delivery.tlspolicy.decide import Demand, Use, demand
+from columba.delivery.window import MINUTE_NS, Rate, Window, Windows
+from tests.fakes.clock import FakeClock
+from tests.fakes.delivering import seconds
+
+SECOND = 1_000_000_000
+
+
+def test_a_minutes_share_may_come_at_once_then_one_per_interval() -> None:
+    rate = Rate(6)
+    for _ in range(6):
+        assert rate.wait_ns(0) == 0
+        rate.count(0)
+    assert rate.wait_ns(0) == 10 * SECOND
+    assert rate.wait_ns(10 * SECOND) == 0
+    assert not rate.is_fresh(10 * SECOND) and rate.is_fresh(MINUTE_NS)
+    assert Rate(0).wait_ns(0) == 0
+
+
+async def test_whoever_finds_no_room_waits_in_line() -> None:
+    window = Window(1, 0)
+    assert await window.enter(seconds(1))
+    order: list[int] = []
+
+    async def come(number: int) -> None:
+        assert await window.enter(seconds(5))
+        order.append(number)
+        window.leave()
+
+    waiting = [asyncio.ensure_future(come(n)) for n in range(3)]
+    await asyncio.sleep(0)
+    assert order == [] and not window.is_idle(0)
+    window.leave()
+    await asyncio.gather(*waiting)
+    assert order == [0, 1, 2]
+    assert window.active == 0 and window.is_idle(0)
+
+
+async def test_no_room_until_the_deadline() -> None:
+    window = Window(1, 0)
+    await window.enter(seconds(1))
+    assert not await window.enter(seconds(0.02))
+    window.leave()
+    assert await window.enter(seconds(0.02))
+
+
+async def test_a_waiter_that_is_cancelled_takes_no_room_with_it() -> None:
+    window = Window(1, 0)
+    await window.enter(seconds(1))
+    first, second = (asyncio.ensure_future(window.enter(seconds(5))) for _ in range(2))
+    await asyncio.sleep(0)
+    window.leave()  # it is the first one's turn, and it is cancelled at this instant
+    first.cancel()
+    assert await second
+    assert window.active == 1
+
+
+async def test_the_rate_turns_away_what_can_not_wait() -> None:
+    window = Window(5, 1)
+    assert await window.enter(seconds(1))
+    assert not await window.enter(seconds(1))
+    assert window.active == 1
+
+
+def test_idle_windows_are_forgotten() -> None:
+    windows = Windows(1, 0)
+    first = windows.of("a")
+    assert windows.of("a") is first
+    windows.sweep(0)
+    assert windows.of("a") is not first
+
+
+def test_only_hosts_that_cost_time_are_left_alone() -> None:
+    health, host = Health(30), Endpoint("mx", "192.0.2.1", 25)
+    health.failed(host, SECOND // 2, 0)
+    assert not health.is_down(host, 1)
+    health.failed(host, SECOND, 0)
+    assert health.is_down(host, 30 * SECOND - 1) and not health.is_down(host, 30 * SECOND)
+    health.worked(host)
+    assert not health.is_down(host, 1)
+    for n in range(ENTRIES_MAX + 1):
+        health.failed(Endpoint("mx", str(n), 25), SECOND, 0)
+    assert not health.is_down(Endpoint("mx", "0", 25), 1)
+
+
+@pytest.mark.parametrize(
+    ("route", "unix", "requiretls", "expected"),
+    [
+        ("may", False, False, Demand(Use.IF_OFFERED, Check.NOTHING)),
+        ("none", False, False, Demand(Use.NEVER, Check.NOTHING)),
+        ("encrypt", False, False, Demand(Use.ALWAYS, Check.NOTHING)),
+        ("verify", False, False, Demand(Use.ALWAYS, Check.NAME)),
+        ("none", False, True, Demand(Use.ALWAYS, Check.NAME)),
+        ("may", False, True, Demand(Use.ALWAYS, Check.NAME)),
+        ("verify", True, True, Demand(Use.NEVER, Check.NOTHING)),
+    ],
+)
+def test_demands_on_tls(route: TlsDemand, unix: bool, requiretls: bool, expected: Demand) -> None:
+    assert demand(route, unix, requiretls) == expected
+
+
+def test_a_commitment_is_entered_or_closed_never_both() -> None:
+    clock = FakeClock()
+    until_ns = clock.monotonic_ns()
+    first = Commitment(clock, until_ns)
+    assert first.enter() and not first.close() and first.is_entered
+    second = Commitment(clock, until_ns)
+    assert second.close() and not second.enter() and not second.is_entered
+    clock.advance(1)
+    assert not Commitment(clock, until_ns).enter()
+
+
+def test_a_commitment_ends_with_the_lease_also_when_the_machine_slept() -> None:
+    clock = FakeClock()
+    until_ns, lease_ns = clock.monotonic_ns() + SECOND, clock.boottime_ns() + SECOND
+    assert Commitment(clock, until_ns, lease_ns).enter()
+    clock.suspend(2)
+    assert Commitment(clock, until_ns).enter()
+    assert not Commitment(clock, until_ns, lease_ns).enter()
