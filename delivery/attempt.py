@@ -193,7 +193,7 @@ class Attempts:
         """Send over a session; None when a reused one was dead before the hop said anything."""
         label = session.endpoint.label
         transaction = _transaction(job)
-        lacking = _lacking(transaction, session.extensions)
+        lacking = _lacking(job, transaction, session.extensions)
         if lacking:
             self._put_away(job, session, wanted)
             return _same(job, Result(_unable(lacking, label), label))
@@ -271,19 +271,25 @@ def _is_stale(error: HopError) -> bool:
     return error.reply is None or error.reply.code == 421
 
 
-def _lacking(transaction: Transaction, offered: Extensions) -> tuple[str, ...]:
-    """Return what the mail can't do without; 7-bit content needs no 8BITMIME, whatever the client declared."""
+def _lacking(job: Job, transaction: Transaction, offered: Extensions) -> tuple[str, ...]:
+    """Return what the mail can't do without.
+
+    7-bit content needs no 8BITMIME, whatever the client declared; nor does LMTP, which ends at the mailbox.
+    """
     lacking = missing(transaction.mail, offered)
     content = transaction.content
-    if "8BITMIME" in lacking and content.body.is_inline and content.header.isascii():
-        is_7bit = content.body.inline.isascii()
-        return tuple(keyword for keyword in lacking if keyword != "8BITMIME" or not is_7bit)
+    is_7bit = content.body.is_inline and content.header.isascii() and content.body.inline.isascii()
+    if is_7bit or job.target.lmtp:
+        return tuple(keyword for keyword in lacking if keyword != "8BITMIME")
     return lacking
 
 
 def _unable(lacking: Sequence[str], label: str) -> Decision:
-    """Return the final failure for what the hop lacks (RFC 6531 §3.2, RFC 8689 §4.2.1, RFC 6152 §3)."""
+    """Return what follows from what the hop lacks (RFC 6531 §3.2, RFC 8689 §4.2.1, RFC 6152 §3)."""
     codes = {"SMTPUTF8": (550, "5.6.7"), "REQUIRETLS": (550, "5.7.30"), "8BITMIME": (554, "5.6.3")}
     code, enhanced = codes[lacking[0]]
     text = f"{label} does not offer {', '.join(lacking)}"
-    return replace(outcome.refused_by_us(code, enhanced, text), next_host=True)
+    decision = replace(outcome.refused_by_us(code, enhanced, text), next_host=True)
+    if lacking == ("8BITMIME",):
+        return replace(decision, verdict=Verdict.REWORK)
+    return decision

@@ -37,6 +37,7 @@ class Verdict(Enum):
     FAILED = "failed"
     DISCARDED = "discarded"
     TEMPORARY = "temporary"
+    REWORK = "rework"  # dkim-signer makes it 7-bit and calls again, or fails it (promises §6.4)
 
 
 class Detail(Enum):

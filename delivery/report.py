@@ -1,10 +1,14 @@
 """A result as the chain's Outcome, and as the one line of the log for each recipient."""
 
+from typing import Final
+
 from columba.common.hop.destination import destination
 from columba.common.ipc import wire
 from columba.common.log.event import Event
 from columba.delivery.attempt import Result
 from columba.delivery.outcome import Verdict
+
+FINAL: Final = frozenset({"delivered", "failed", "discarded"})
 
 
 def outcome_of(recipient: wire.Recipient, result: Result, keeper: str) -> wire.Outcome:
@@ -20,6 +24,8 @@ def outcome_of(recipient: wire.Recipient, result: Result, keeper: str) -> wire.O
             kind = "discarded"
         case Verdict.TEMPORARY:
             kind = "refused"
+        case Verdict.REWORK:
+            kind = "rework"
     return wire.Outcome(
         number=recipient.number,
         kind=kind,
@@ -31,7 +37,7 @@ def outcome_of(recipient: wire.Recipient, result: Result, keeper: str) -> wire.O
         route=destination(recipient.route, recipient.address),
         hop=result.hop,
         step="delivery",
-        keeper="" if kind == "refused" else keeper,
+        keeper=keeper if kind in FINAL else "",
     )
 
 
@@ -46,6 +52,7 @@ def log_result(
         Verdict.FAILED: "Failed",
         Verdict.DISCARDED: "Discarded",
         Verdict.TEMPORARY: "Not delivered now",
+        Verdict.REWORK: "To be sent in 7 bits",
     }
     say(
         words[decision.verdict],

@@ -30,7 +30,7 @@ from columba.delivery.commitment import Commitment
 from columba.delivery.content import Content
 from columba.delivery.filing import Filer
 from columba.delivery.outcome import Decision, Verdict
-from columba.delivery.report import log_result, outcome_of
+from columba.delivery.report import FINAL, log_result, outcome_of
 from columba.delivery.target import NoTargetError, Target, grouped, target_of
 
 STORE_NS: Final = 1_500_000_000  # what storing may take before the call's deadline
@@ -317,7 +317,7 @@ class DeliveryStep:
         """Keep what is final, store what is not."""
         final = tuple(o for o in outcomes if o.kind != "refused")
         replies = tuple(o for o in outcomes if o.kind == "refused")
-        self._keeper.keep(mail.handoff, final)
+        self._keeper.keep(mail.handoff, tuple(o for o in final if o.kind in FINAL))
         if call.is_cancelled:  # the caller has taken over, or the client has left
             cancelled = same_for_all(doubtful, "refused", CANCELLED)
             return StepResult((*final, *replies, *cancelled))

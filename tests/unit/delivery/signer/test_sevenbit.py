@@ -40,7 +40,10 @@ def rewritten(message: bytes) -> bytes:
     return header.raw + b"\r\n" + body
 
 
-@given(st.text(st.characters(exclude_characters="\r\x00"), max_size=300), st.integers(0, 3))
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"), max_size=300),
+    st.integers(0, 3),
+)
 def test_every_part_reads_the_same(line: str, count: int) -> None:
     text = "\r\n".join([line + "ü"] + [line] * count).encode()
     message = MIXED.replace(b"%b", text)
@@ -51,7 +54,7 @@ def test_every_part_reads_the_same(line: str, count: int) -> None:
     assert contents(after)[0].replace(b"\r\n", b"\n") == text.replace(b"\r\n", b"\n")
     assert contents(after)[1] == b"\xff\xfe\r\n\x80"
     assert b"--b\r\n\r\nplain  text \r\n--b" in after
-    assert b"8bit" not in after
+    assert "8bit" in line or b"8bit" not in after
 
 
 def test_a_mail_of_one_part() -> None:
