@@ -4,9 +4,13 @@ Pure. Columns count characters from 1. `render` shows an error as compilers do, 
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from columba.common.errors import ConfigError
+
+BEFORE: Final = 80  # characters of a line that are shown before and behind a mistake
+BEHIND: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,13 @@ class Source:
         line = bisect_right(starts, at)
         return Position(self.name, line, at - starts[line - 1] + 1)
 
-    def line(self, number: int) -> str:
-        """Return a line without its end, counted from 1."""
-        start = self._line_starts()[number - 1]
-        end = self.text.find("\n", start)
-        return self.text[start : end if end >= 0 else len(self.text)].rstrip("\r")
+    def excerpt(self, position: Position) -> tuple[str, int]:
+        """Return what stands around a place on its line, and the index of the place in it."""
+        start = self._line_starts()[position.line - 1]
+        at = start + position.column - 1
+        begin = max(start, at - BEFORE)
+        end = self.text.find("\n", at, at + BEHIND)
+        return self.text[begin : end if end >= 0 else at + BEHIND].rstrip("\r"), at - begin
 
     def _line_starts(self) -> list[int]:
         if self._starts is None:
@@ -57,22 +63,21 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ScriptError:
-    """One mistake. `text` stands alone: no place, no full stop. `line` is the source line, for the caret."""
+    """One mistake. `text` stands alone: no place, no full stop. `source` is for the caret, None if not at hand."""
 
     text: str
     position: Position
-    line: str = ""
+    source: Source | None = field(default=None, repr=False, compare=False)
 
     def render(self) -> str:
         """Return "file:line:column: error: text", the line and a caret below it."""
         head = f"{self.position}: error: {self.text}"
-        if not self.line:
+        if self.source is None:
             return head
-        shown = "".join(c if c == "\t" or c.isprintable() else "?" for c in self.line)
-        column = self.position.column - 1
-        start = max(0, column - 80)
-        indent = "".join("\t" if c == "\t" else " " for c in shown[start:column])
-        return f"{head}\n  {shown[start : start + 160]}\n  {indent}^"
+        line, at = self.source.excerpt(self.position)
+        shown = "".join(c if c == "\t" or c.isprintable() else "?" for c in line)
+        indent = "".join("\t" if c == "\t" else " " for c in shown[:at])
+        return f"{head}\n  {shown}\n  {indent}^"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ class ErrorLog:
     def add(self, at: int, text: str) -> None:
         """Note a mistake at an offset of the source."""
         place = self._source.position(at)
-        self._errors.append(ScriptError(text, place, self._source.line(place.line)))
+        self._errors.append(ScriptError(text, place, self._source))
 
     def taken(self, phase: str) -> CompileErrors:
         """Return what was noted; there must be something."""

@@ -123,8 +123,9 @@ class Machine:
         try:
             request = self._advance(answer)
         except ScriptFailure as failure:
-            line = self._line(failure)
-            return Failed(ScriptError(failure.text, failure.place, line))
+            is_ours = failure.place.file == self._script.name
+            source = self._script.source if is_ours else None
+            return Failed(ScriptError(failure.text, failure.place, source))
         self._left_ns -= self._clock() - started
         if request is None:
             variables = {name: clean(value) for name, value in self.run.variables.items()}
@@ -146,7 +147,3 @@ class Machine:
             return next(self._generator) if answer is None else self._generator.send(answer)
         except StopIteration:
             return None
-
-    def _line(self, failure: ScriptFailure) -> str:
-        is_ours = failure.place.file == self._script.source.name
-        return self._script.source.line(failure.place.line) if is_ours else ""

@@ -141,3 +141,17 @@ def test_size_limits() -> None:
     big = compile_script(b'foo "12345";', "x", Stage.DATA, limits=limits)
     assert isinstance(big, CompileErrors)
     assert big.errors[0].text == "string is longer than 4 octets"
+
+
+def test_many_mistakes_on_one_long_line_cost_little() -> None:
+    result = compile_script(b"@ " * 20_000, "x", Stage.DATA)
+    assert isinstance(result, CompileErrors)
+    assert len(result.errors) > 20_000
+    assert max(len(error.render()) for error in result.errors[-100:]) < 500
+
+
+def test_the_caret_of_a_long_line_stands_below_the_mistake() -> None:
+    result = compile_script(b'foo "' + b"a" * 300 + b'", 1;', "x", Stage.DATA)
+    assert isinstance(result, CompileErrors)
+    _, line, caret = result.errors[0].render().split("\n")
+    assert line[len(caret) - 1] == ","

@@ -1,0 +1,3 @@
+require ["encoded-character", "fileinto"];
+fileinto "";
+fileinto "${hex:ff}";

@@ -1,0 +1,3 @@
+require ["encoded-character", "fileinto", "variables"];
+set "name" "${hex:ff}";
+fileinto "a${name}";

@@ -1,0 +1,3 @@
+require "vnd.columba.smtp";
+keep;
+tempfail "Later";
