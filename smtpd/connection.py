@@ -167,8 +167,8 @@ class Connection(asyncio.Protocol):
         peer, local = info("peername"), info("sockname")
         session = Session(os.urandom(8).hex(), listener.name, role_of(listener.name, listener.type))
         if isinstance(peer, tuple) and isinstance(local, tuple):
-            session.ip, session.port = str(peer[0]).partition("%")[0], int(peer[1])
-            session.local_ip, session.local_port = str(local[0]).partition("%")[0], int(local[1])
+            session.ip, session.port = _plain_ip(str(peer[0])), int(peer[1])
+            session.local_ip, session.local_port = _plain_ip(str(local[0])), int(local[1])
         session.in_trusted_network = is_within(session.ip, self._shared.trusted)
         return session
 
@@ -357,3 +357,9 @@ class Connection(asyncio.Protocol):
             self._arm(max(left_s, 1.0))
             return
         self._hang_up("Timeout while waiting for input", "4.4.2")
+
+
+def _plain_ip(text: str) -> str:
+    """Return an address without its zone, and an IPv4-mapped one as IPv4."""
+    mapped = text.removeprefix("::ffff:")
+    return mapped if "." in mapped and ":" not in mapped else text.partition("%")[0]

@@ -22,6 +22,7 @@ from columba.smtpd.shared import Shared
 from columba.smtpd.transaction import Transaction
 
 DELAY_MAX_S: Final = 60.0
+NOT_FOR_CLIENTS: Final = ("ANONYMOUS", "EXTERNAL")  # they prove nothing here
 
 
 class Then(Enum):
@@ -93,7 +94,8 @@ class Conversation:
             return ()
         if not session.tls and not shared.settings.auth_without_tls:
             return ()
-        return shared.auth.mechanisms or ("PLAIN",)
+        offered = shared.auth.mechanisms or ("PLAIN",)
+        return tuple(name for name in offered if name not in NOT_FOR_CLIENTS)
 
     def leave(self) -> None:
         """The client is gone: begin nothing more for it."""

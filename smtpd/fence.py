@@ -34,6 +34,8 @@ def who(login: str, ip: str) -> str:
         return f"login:{login}"
     if not ip:
         return "local"
+    if ":" not in ip:
+        return f"net:{ip.rpartition('.')[0]}.0/24"
     address = ipaddress.ip_address(ip)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped

@@ -27,6 +27,8 @@ from columba.common.smtp.path import SyntaxProblem, needs_smtputf8, parse_recipi
 class Verb(Enum):
     """The verbs that the table of states knows."""
 
+    __hash__ = object.__hash__  # Enum's own is slow, and members are unique
+
     HELO = b"HELO"
     EHLO = b"EHLO"
     LHLO = b"LHLO"

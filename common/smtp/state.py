@@ -18,6 +18,8 @@ from columba.common.smtp.command import Verb
 class Phase(Enum):
     """Where a session is."""
 
+    __hash__ = object.__hash__  # as Verb's
+
     GREETING = "before the greeting"
     CONNECTED = "no hello yet"
     READY = "no transaction"
@@ -31,6 +33,8 @@ class Phase(Enum):
 
 class Result(Enum):
     """The class of a reply, as far as phases care."""
+
+    __hash__ = object.__hash__  # as Verb's
 
     TAKEN = "2xx"
     GO_ON = "3xx"
