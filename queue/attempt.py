@@ -53,6 +53,10 @@ class CallSieve(Protocol):
         """Tell whether there is anybody to call."""
         ...
 
+    def told(self, id: str, outcomes: tuple[wire.Outcome, ...]) -> None:
+        """Say that these outcomes are durable here, so that their keepers may forget them."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -109,10 +113,8 @@ class Attempts:
     async def _recover(self, found: Shelved) -> Shelved:
         if not found.record.claim.attempt:
             return found
-        policy, now_s = self._stock.policy, self._stock.now_s
-        doubted = outcome.doubted(found.record, now_s, policy, has_died=False)
         self._stock.event.warning("Found an attempt that did not end", id=found.record.id)
-        return await self._stock.shelf.replace(found, doubted)
+        return await self._stock.shelf.replace(found, self._doubted(found.record, has_died=False))
 
     async def _expire(self, found: Shelved) -> Shelved:
         now_s = self._stock.now_s
@@ -147,10 +149,12 @@ class Attempts:
         def change(record: Record) -> Record:
             return record if record.pending or record.is_tombstone else tombstone(record, now_s)
 
-        new = await self._stock.shelf.update(found.key, change)
-        if new.record.is_tombstone:
+        return await self._removed(found, await self._stock.shelf.update(found.key, change))
+
+    async def _removed(self, old: Shelved, new: Shelved) -> Shelved:
+        if new.record.is_tombstone and not old.record.is_tombstone:
             self._stock.event.info("Removed", id=new.record.id, name=new.record.name)
-            await self._bodies.remove(found.record)
+            await self._bodies.remove(old.record)
         return new
 
     async def _sweep(self, found: Shelved) -> Shelved | None:
@@ -180,9 +184,8 @@ class Attempts:
             self._is_alone = self._is_alone and not is_poison
 
     async def _called(self, claimed: Shelved, holding: Holding) -> Shelved:
-        now_s, policy = self._stock.now_s, self._stock.policy
         record = claimed.record
-        people = [p for p in record.active if p.doubt_s <= now_s]
+        people = [p for p in record.active if p.doubt_s <= self._stock.now_s]
         try:
             async with self._bodies.as_frame(record) as (body, frame):
                 clock = self._stock.clock
@@ -204,10 +207,7 @@ class Attempts:
         except PeerError as error:
             has_died = isinstance(error, PeerGoneError)
             self._stock.event.warning("A try is in doubt", id=record.id, error=str(error))
-            done = await self._write(
-                claimed,
-                lambda r: outcome.doubted(r, self._stock.now_s, policy, has_died),
-            )
+            done = await self._write(claimed, lambda r: self._doubted(r, has_died))
             if done.record.hold == outcome.HOLD_POISON:
                 self._stock.event.error("Held as poison", id=record.id, deaths=done.record.deaths)
             return done
@@ -219,25 +219,12 @@ class Attempts:
         return self._stock.clock.boottime_ns() + self._limits.unshared_ns
 
     async def _write_answer(self, claimed: Shelved, answer: Answer) -> Shelved:
-        now_s, policy = self._stock.now_s, self._stock.policy
         match answer.reply:
             case wire.Outcomes(outcomes=outcomes, variants=variants):
                 changes = await self._bodies.variants(claimed.record, variants, answer.parts)
-
-                def apply(record: Record) -> outcome.Applied:
-                    return outcome.apply(record, outcomes, changes, now_s, policy)
-
-                done = await self._persist(
-                    lambda: self._stock.shelf.update_with_parts(
-                        claimed.key, apply, self._bodies.folder
-                    )
-                )
-                reached("attempt.written")
-                say_result(self._stock.event, claimed.record, done.record, now_s)
-                if any(person.child for person in done.record.recipients):
-                    for part in await self._stock.all_parts(claimed.record.id):
-                        self._stock.plan(part)
-                return done if done.record.pending else await self._finish(done)
+                done = await self._write_outcomes(claimed, outcomes, changes)
+                self._call.told(claimed.record.id, outcomes)
+                return done
             case wire.Busy() | wire.Expired():
                 return await self._write(
                     claimed, lambda r: outcome.unclaimed(r, self._stock.now_s + _BUSY_S)
@@ -245,9 +232,36 @@ class Attempts:
             case reply:
                 kind = type(reply).__name__
                 self._stock.event.error("A try failed", id=claimed.record.id, answer=kind)
-                return await self._write(
-                    claimed, lambda r: outcome.doubted(r, now_s, policy, has_died=False)
-                )
+                return await self._write(claimed, lambda r: self._doubted(r, has_died=False))
+
+    async def _write_outcomes(
+        self, claimed: Shelved, outcomes: tuple[wire.Outcome, ...], changes: list[outcome.Variant]
+    ) -> Shelved:
+        """Write what the outcomes make of the record; when nothing is left to do, at once its tombstone."""
+        now_s, policy = self._stock.now_s, self._stock.policy
+        told = claimed.record
+
+        def apply(record: Record) -> outcome.Applied:
+            nonlocal told
+            applied = outcome.apply(record, outcomes, changes, now_s, policy)
+            told = applied.record
+            if told.pending or record.is_tombstone:
+                return applied
+            return outcome.Applied(tombstone(told, now_s), applied.parts)
+
+        done = await self._persist(
+            lambda: self._stock.shelf.update_with_parts(claimed.key, apply, self._bodies.folder)
+        )
+        reached("attempt.written")
+        say_result(self._stock.event, claimed.record, told, now_s)
+        if any(person.child for person in done.record.recipients):
+            for part in await self._stock.all_parts(claimed.record.id):
+                if part.key != done.key:
+                    self._stock.plan(part)
+        return await self._removed(claimed, done)
+
+    def _doubted(self, record: Record, has_died: bool) -> Record:
+        return outcome.doubted(record, self._stock.now_s, self._stock.policy, has_died)
 
     async def _write(self, claimed: Shelved, change: Callable[[Record], Record]) -> Shelved:
         return await self._persist(lambda: self._stock.shelf.update(claimed.key, change))

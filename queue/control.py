@@ -97,7 +97,7 @@ class Control:
     ) -> list[Row]:
         """Change one message, or with "all" every one that this process has; return a row for each record."""
         if request.get("all") is True:
-            keys = [key for key in self._stock.schedule if not key.endswith("/")]
+            keys = list(self._stock.schedule)
         else:
             keys = [shelved.key for shelved in await self._named(request)]
         rows: list[Row] = []

@@ -40,6 +40,10 @@ class Intake:
         handoff = request.handoff
         try:
             message.check(handoff)
+        except message.MessageError as error:
+            self._stock.event.error("Not stored", id=handoff.id[:40], error=str(error))
+            return wire.NotStored(text=str(error))
+        try:
             await self._store(request, parts)
         except (StoreError, TimeoutError) as error:
             text = str(error) or "the spool is too slow"

@@ -162,6 +162,8 @@ def _addressed(people: dict[str, Recipient], outcome: wire.Outcome) -> Recipient
         if parent.child or (parent.final and parent.state != MOVED):
             return None
         people[number] = msgspec.structs.replace(parent, state=MOVED)
+        if outcome.recipient is not None:
+            return Recipient(number=outcome.number, spec=message.to_map(outcome.recipient))
         spec = {**parent.spec, "number": outcome.number}
         spec.pop("route", None)
         spec.update(address=outcome.address or spec.get("address", b""))
@@ -173,9 +175,8 @@ def _addressed(people: dict[str, Recipient], outcome: wire.Outcome) -> Recipient
 def _after(
     record: Record, person: Recipient, outcome: wire.Outcome, now_s: float, doubt_s: float
 ) -> Recipient:
-    told = msgspec.structs.replace(
-        person, reply=message.to_map(outcome), at_s=now_s, doubt_s=doubt_s
-    )
+    reply = message.to_map(msgspec.structs.replace(outcome, recipient=None))
+    told = msgspec.structs.replace(person, reply=reply, at_s=now_s, doubt_s=doubt_s)
     match outcome.kind:
         case "delivered":
             return msgspec.structs.replace(told, state=DELIVERED, doubt_s=0.0)

@@ -33,6 +33,7 @@ class Schedule:
         self._items: dict[str, _Item] = {}
         self._lines: dict[str, _Line] = {}
         self._flying: dict[str, str] = {}
+        self._again: set[str] = set()
 
     def __len__(self) -> int:
         """Return how many messages are known, those in flight included."""
@@ -62,8 +63,9 @@ class Schedule:
         return name in self._flying
 
     def add(self, name: str, due_s: float, destination: str) -> None:
-        """Plan a message, or plan it anew; one in flight is left as it is."""
+        """Plan a message, or plan it anew; of one in flight it is noted that it has changed."""
         if name in self._flying:
+            self._again.add(name)
             return
         item = (due_s, name, destination)
         self._items[name] = item
@@ -99,15 +101,21 @@ class Schedule:
                 self._line(item[2]).waiting.append(item)
         return begun
 
-    def done(self, name: str) -> None:
-        """Say that the try of this message is over; it is forgotten until it is added again."""
+    def done(self, name: str) -> bool:
+        """Say that the try of this message is over; it is forgotten until it is added again.
+
+        Returns whether somebody wanted to plan it meanwhile, so that it must be looked at at once.
+        """
         destination = self._flying.pop(name, None)
         if destination is None:
-            return
+            return False
         line = self._lines[destination]
         line.flying -= 1
         if not line.flying and not line.waiting:
             del self._lines[destination]
+        was_changed = name in self._again
+        self._again.discard(name)
+        return was_changed
 
     def wait_s(self, now_s: float) -> float | None:
         """Return the seconds until the next one is due, None when none is planned in the heap."""

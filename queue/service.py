@@ -14,6 +14,7 @@ import msgspec
 from columba.common.admin import AdminServer
 from columba.common.clock import SystemClock
 from columba.common.errors import ColumbaError, StoreError
+from columba.common.hop.answered import Answerer
 from columba.common.hop.keeper import Keeper, fence_put
 from columba.common.ipc import wire
 from columba.common.ipc.client import Answer
@@ -57,6 +58,7 @@ class QueueService:
         self._clock = SystemClock()
         self._local = OffLoop(4, "queue")
         self._keeper = Keeper(self._untold)
+        self._answerer = Answerer(context.caller, context.directory)
         context.directory.on_dead(self._keeper.died)
 
     async def start(self) -> None:
@@ -68,6 +70,7 @@ class QueueService:
         self._calls, self._node = calls, node
         self._build(calls, node)
         await self._owners.begin()
+        await self._owners.turn()
         await self._fence.sweep()
         self._context.spawn(self._essential(self._renew()), "leases")
         self._context.spawn(self._essential(self._keep_house()), "housekeeping")
@@ -108,6 +111,7 @@ class QueueService:
             for owner in self._owners.owners:
                 is_empty = not await self._stock.load_owner(owner)
                 await self._owners.release(owner, is_empty)
+        self._answerer.close()
         self._admin.close()
         self._server.close()
         self._calls.close()
@@ -164,7 +168,8 @@ class QueueService:
             run_ns=int(settings.queue_run_timeout * _NS),
             unshared_ns=int(settings.queue_in_doubt_time * _NS / 2),
         )
-        self._attempts = Attempts(self._stock, _Sieve(self._context), self._bounces, bodies, limits)
+        sieve = _Sieve(self._context, self._answerer)
+        self._attempts = Attempts(self._stock, sieve, self._bounces, bodies, limits)
         self._house = House(self._stock, self._fence, self._settler)
         self._control = Control(self._stock)
 
@@ -306,7 +311,8 @@ class QueueService:
         except Exception as error:  # the job loop: one message's error never ends the others
             self._context.event.error("A queue run crashed", key=key, error=repr(error))
         finally:
-            schedule.done(key)
+            if schedule.done(key):
+                again_s = 0.0
             if again_s is not None and self._owners.get(owner_of(key)) is not None:
                 stock.plan_again(key, again_s)
             elif shelved is not None:
@@ -317,8 +323,8 @@ class QueueService:
 class _Sieve:
     """Calls sieve-filter for queue runs."""
 
-    def __init__(self, context: Context[Settings]) -> None:
-        self._context = context
+    def __init__(self, context: Context[Settings], answerer: Answerer) -> None:
+        self._context, self._answerer = context, answerer
 
     async def __call__(
         self, handoff: wire.Handoff, parts: Sequence[bytes], until_ns: int
@@ -330,6 +336,10 @@ class _Sieve:
     def is_there(self) -> bool:
         """Tell whether a sieve-filter is ready."""
         return bool(self._context.directory.ready("sieve"))
+
+    def told(self, id: str, outcomes: tuple[wire.Outcome, ...]) -> None:
+        """Let the processes that keep these outcomes forget them: they are durable."""
+        self._answerer.told(id, outcomes)
 
 
 async def _sleep(seconds: float) -> None:

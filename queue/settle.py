@@ -51,11 +51,11 @@ class Settler:
 
     async def settle(self, request: wire.Settle) -> None:
         """Let late outcomes take effect; harmless when repeated. Raises StoreError."""
-        base = await self._stock.base(request.id)
+        # A sibling's record too: it may be dead, and its records not yet adopted.
+        base = await self._stock.base(request.id) or await self._stock.sibling_base(request.id)
         if base is None:
-            if await self._stock.sibling_base(request.id) is None:
-                self._remember(request)
-                await self._fence_delivered(request)
+            self._remember(request)
+            await self._fence_delivered(request)
             return
         by_key: dict[str, list[wire.Outcome]] = {}
         for each in request.outcomes:

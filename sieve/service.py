@@ -14,7 +14,7 @@ import msgspec
 
 from columba.common.hop.chain import STEP_NS, Chain, Next
 from columba.common.hop.destination import destination, is_local
-from columba.common.hop.mail import Mail, StepResult, joined, same_for_all
+from columba.common.hop.mail import Mail, StepResult, joined, same_for_all, with_splits
 from columba.common.hop.parts import make_chain, make_next, make_queue
 from columba.common.hop.queue_client import QueueClient
 from columba.common.ipc import wire
@@ -150,7 +150,11 @@ class SieveFilter:
         )
         scripted_ms = (time.monotonic_ns() - began_ns) / 1e6
         result = await self._onward(Mail(leaving, mail.header, mail.body), first, call, made)
-        outcomes = with_shadows(result.outcomes, shadows, leaves)
+        outcomes = with_splits(
+            with_shadows(result.outcomes, shadows, leaves),
+            [leaf.recipient for leaf in leaves],
+            mail.handoff.recipients,
+        )
         return StepResult(
             (*made.outcomes, *early, *outcomes),
             result.variants,

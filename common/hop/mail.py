@@ -124,6 +124,25 @@ def same_for_all(
     )
 
 
+def with_splits(
+    outcomes: Iterable[wire.Outcome],
+    recipients: Iterable[wire.Recipient],
+    handed: Iterable[wire.Recipient],
+) -> tuple[wire.Outcome, ...]:
+    """Return the outcomes with the recipient in each deferred one that was split from those handed to us.
+
+    The caller does not know such a recipient; without its pinned route another run would split it again.
+    """
+    known = {recipient.number for recipient in handed}
+    splits = {r.number: r for r in recipients if r.number not in known}
+    return tuple(
+        msgspec.structs.replace(o, recipient=splits[o.number])
+        if o.kind == "deferred" and o.number in splits
+        else o
+        for o in outcomes
+    )
+
+
 def missing(
     recipients: Iterable[wire.Recipient], outcomes: Iterable[wire.Outcome]
 ) -> list[wire.Recipient]:

@@ -150,6 +150,9 @@ class Outcome(Frozen, frozen=True, kw_only=True):
         0  # deferred: 0 = the message as the caller sent it, else Outcomes.variants[n - 1]
     )
     in_doubt: bool = False
+    recipient: Recipient | None = (
+        None  # deferred: what a split is, so that the queue can hand it on
+    )
 
 
 class Variant(Frozen, frozen=True, kw_only=True):

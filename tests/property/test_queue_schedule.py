@@ -19,12 +19,15 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.schedule = Schedule(LIMIT, SHARE)
         self.planned: dict[str, tuple[float, str]] = {}
         self.flying: dict[str, str] = {}
+        self.changed: set[str] = set()
         self.now_s = 0.0
 
     @rule(name=names, wait_s=st.integers(-5, 20), place=places)
     def add(self, name: str, wait_s: int, place: str) -> None:
         self.schedule.add(name, self.now_s + wait_s, place)
-        if name not in self.flying:
+        if name in self.flying:
+            self.changed.add(name)
+        else:
             self.planned[name] = (self.now_s + wait_s, place)
 
     @rule(name=names)
@@ -37,6 +40,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.schedule.remove_all(lambda name: name in names)
         self.planned = {n: p for n, p in self.planned.items() if n in names}
         self.flying = {n: p for n, p in self.flying.items() if n in names}
+        self.changed &= names
 
     @rule(step_s=st.integers(0, 10))
     def begin(self, step_s: int) -> None:
@@ -52,8 +56,9 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     @rule(name=names)
     def done(self, name: str) -> None:
-        self.schedule.done(name)
+        assert self.schedule.done(name) is (name in self.changed)
         self.flying.pop(name, None)
+        self.changed.discard(name)
 
     @invariant()
     def it_knows_what_we_know(self) -> None:
