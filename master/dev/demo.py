@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 from typing import Final
 
@@ -80,7 +81,7 @@ def _send(client: smtplib.SMTP, sender: str, recipient: str, subject: str) -> Se
         if code >= 300:
             return Sent(code, _words(text), 0.0, "")
     began = time.monotonic()
-    code, text = client.data(mail.as_bytes())
+    code, text = client.data(mail.as_bytes(policy=SMTP))
     words = _words(text)
     found = _ID.search(words)
     return Sent(code, words, (time.monotonic() - began) * 1000, found.group() if found else "")

@@ -18,7 +18,7 @@ OUTSIDER: Final = "friend@elsewhere.test"
 class Plan:
     """One server. Ports of 0 are not listened on; relay "host:port" takes all mail that leaves.
 
-    Mail for `users` is kept in Maildirs. domains are local, and what they write is signed. trusted are
+    Mail for `users` is kept in Maildirs. What DOMAIN and the domains in signs write is signed. trusted are
     networks that may relay without a password. dns_port 0 is the system's name server. With own_users the
     services run as users of their own, else all run as the one who starts them. `more` is configuration
     appended as it is (the last value wins).
@@ -29,7 +29,7 @@ class Plan:
     submission_port: int = 2587
     submissions_port: int = 2465
     relay: str = ""
-    domains: tuple[str, ...] = (DOMAIN,)
+    signs: tuple[str, ...] = ()
     users: tuple[str, ...] = (USER,)
     trusted: str = ""
     dns_port: int = 0
@@ -93,12 +93,12 @@ class Plan:
 
     def text(self) -> str:
         """Return columba.conf."""
-        text = _BASE.format(plan=self, domain=DOMAIN, domains=",".join(self.domains))
+        text = _BASE.format(plan=self, domain=DOMAIN)
         text += f"trusted_networks = {self.trusted}\n" if self.trusted else ""
         text += f"dns_servers = 127.0.0.1:{self.dns_port}\n" if self.dns_port else ""
         for stage in SCRIPTS:
             text += f"sieve_{stage} = {self.script(stage)}\n"
-        text += "".join(self._signing(domain) for domain in self.domains)
+        text += "".join(self._signing(domain) for domain in (DOMAIN, *self.signs))
         return text + ("" if self.own_users else _ONE_USER) + self.more
 
     def script(self, stage: str) -> Path:
@@ -152,7 +152,7 @@ service smtpd {{
   }}
 }}
 lookup local_domains {{
-  url = inline:{domains}
+  url = inline:{domain}
 }}
 lookup local_users {{
   url = file:{plan.mailboxes}

@@ -29,14 +29,14 @@ ID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b")
 class Options:
     """What differs from the development server.
 
-    relay "host:port" takes all mail that is not local. domains are local and signed for
-    (all mail that leaves is signed). scripts: stage to Sieve text, instead of the default
-    policy's (a stage that has none by default is named in `more`). more: configuration appended as it is.
-    environment: for the master and its children. dns_port: of a name server on 127.0.0.1.
+    relay "host:port" takes all mail that is not local. signs: domains that mail comes from, beside the local one
+    (all mail that leaves is signed). scripts: stage to Sieve text, instead of the default policy's (a stage that
+    has none by default is named in `more`). more: configuration appended as it is. environment: for the master
+    and its children. dns_port: of a name server on 127.0.0.1.
     """
 
     relay: str = ""
-    domains: tuple[str, ...] = (DOMAIN, "sender.test")
+    signs: tuple[str, ...] = ("sender.test",)
     more: str = ""
     scripts: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Stack:
             submission_port=self.ports["submission"],
             submissions_port=self.ports["submissions"],
             relay=self.options.relay,
-            domains=self.options.domains,
+            signs=self.options.signs,
             users=self.options.users,
             trusted=self.options.trusted,
             dns_port=self.options.dns_port,

@@ -72,14 +72,14 @@ def test_the_default_policy_is_written_with_the_relay(tmp_path: Path) -> None:
     plan = Plan(
         tmp_path,
         relay="127.0.0.1:2526",
-        domains=("columba.test", "signed.test"),
+        signs=("signed.test",),
         trusted="10.0.0.0/8",
     )
     prepare(plan)
     assert ":port 2526" in plan.script("route").read_text()
     text = plan.config.read_text()
     assert f"sieve_rcpt = {plan.script('rcpt')}\n" in text
-    assert "url = inline:columba.test,signed.test\n" in text
+    assert "dkim signed.test {\n" in text
     assert "trusted_networks = 10.0.0.0/8\n" in text
 
 
