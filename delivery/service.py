@@ -52,7 +52,7 @@ class Delivery:
         settings = context.settings
         self._context = context
         self._queue = QueueClient(context.caller, context.directory, context.event)
-        self._keeper = Keeper(self._queue.settle)
+        self._keeper = Keeper(self._queue.settle, context.directory.is_dead)
         context.directory.on_dead(self._keeper.died)
         self._pool = Pool(
             Limits(
