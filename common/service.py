@@ -28,11 +28,18 @@ from columba.common.ipc.calls import Caller
 from columba.common.ipc.directory import Directory
 from columba.common.ipc.server import Handler, OnUnsent, Server
 from columba.common.log.event import Event, Level, stderr_sink
+from columba.common.metrics.push import Pusher
+from columba.common.metrics.registry import Registry, gauge
 from columba.common.off_loop import OffLoop
 
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
 DRAIN_RESERVE_S: Final = 1.0
+PUSH_S: Final = 5.0
+CLIENTS: Final = gauge("columba_clients", "Clients or calls that are served now.", ("service",))
+REQUESTS: Final = gauge(
+    "columba_requests", "Clients or calls that the living processes have taken.", ("service",)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,7 @@ class Context(Generic[S_co]):
         self.zmq: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.directory = Directory(self.zmq, str(birth.run))
         self.caller = Caller(self.zmq, str(birth.run), self.directory)
+        self.metrics = Registry()
         self.is_draining = False
         self.drain_until_ns = 0
         self._changed = asyncio.Event()
@@ -228,6 +236,7 @@ async def _live(make: Make[S], birth: Birth, settings: S) -> int:
     gc.collect()
     gc.freeze()
     beat = context.spawn(_beat(context, service), "status records")
+    pushes = context.spawn(_push(context, service), "metrics")
     await context.wait_stop()
     timeout_s = max(1.0, birth.shutdown_timeout_s - DRAIN_RESERVE_S)
     context.drain_until_ns = time.monotonic_ns() + int(timeout_s * 1e9)
@@ -237,6 +246,7 @@ async def _live(make: Make[S], birth: Birth, settings: S) -> int:
         async with asyncio.timeout(timeout_s + DRAIN_RESERVE_S / 2):
             await service.drain(context.drain_until_ns)
     beat.cancel()
+    pushes.cancel()
     context.close()
     return 0
 
@@ -253,6 +263,20 @@ async def _beat(context: Context[S], service: Service) -> None:
             birth, master.Status(os.getpid(), birth.generation, available, service.note())
         )
         await context.wait_changed(birth.hang_limit_s / 4)
+
+
+async def _push(context: Context[S], service: Service) -> None:
+    """Push the counts every PUSH_S, and once more at the end."""
+    name = context.birth.service
+    pusher = Pusher(context.birth.run, context.name, context.metrics)
+    try:
+        while True:
+            context.metrics.set(CLIENTS, name, value=service.active())
+            context.metrics.set(REQUESTS, name, value=service.total())
+            pusher.push()
+            await asyncio.sleep(PUSH_S)
+    finally:
+        pusher.close()
 
 
 def _write_status(birth: Birth, status: master.Status) -> None:

@@ -40,9 +40,6 @@ class General:
         "30 secs",
         "A process whose event loop has not reported for so long is killed.",
     )
-    stats_push_interval: float = setting(
-        Kind.TIME, "5 secs", "How often processes push their counters to the stats service."
-    )
 
 
 @dataclass(frozen=True)

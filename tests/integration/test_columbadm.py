@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,3 +69,26 @@ def test_status_errors_reload_and_stop(running: Server) -> None:
     assert columbadm(running, "stop").returncode == 0
     assert running.children() == []
     assert columbadm(running, "stop").returncode == 75
+
+
+def test_metrics_of_all_processes_are_served(tmp_path: Path) -> None:
+    port, metrics = free_port(), free_port()
+    text = ECHO.format(port=port).replace("services = echo", "services = echo stats")
+    text += f"service stats {{\n  inet_listener http {{\n    listen = 127.0.0.1\n    port = {metrics}\n  }}\n}}\n"
+    with server(tmp_path) as made:
+        made.write(text)
+        made.start()
+        made.wait_log("Echo is ready")
+
+        def page() -> str:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{metrics}/metrics", timeout=20
+            ) as answer:
+                assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+                return str(answer.read().decode())
+
+        wait_until(lambda: 'columba_clients{service="echo"} 0' in page(), page)
+        assert "columba_build_info{version=" in page() and page().endswith("# EOF\n")
+        with socket.create_connection(("127.0.0.1", metrics), 20) as client:
+            client.sendall(b"POST /x HTTP/1.1\r\n\r\n")
+            assert client.makefile().readline().startswith("HTTP/1.1 405")

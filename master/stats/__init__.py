@@ -1,0 +1,1 @@
+"""The stats service: adds up what processes count, and answers GET /metrics."""
