@@ -7,10 +7,10 @@ from typing import Final
 
 from columba.sieve.core import actions, control, tests
 from columba.sieve.lang.words import Extension
-from columba.sieve.run.compare import ASCII_CASEMAP, OCTET
+from columba.sieve.run.compare import ASCII_CASEMAP, OCTET, UNICODE_CASEMAP
 
 CORE: Final = Extension(
     name="",
     words=(*control.WORDS, *tests.WORDS, *actions.WORDS),
-    comparators=(OCTET, ASCII_CASEMAP),
+    comparators=(OCTET, ASCII_CASEMAP, UNICODE_CASEMAP),
 )

@@ -1,12 +1,14 @@
-"""Comparators (RFC 4790, RFC 5228 §2.7.3).
+"""Comparators (RFC 4790, RFC 5051, RFC 5228 §2.7.3).
 
 Pure. `fold` maps a text so that texts which are equal under the comparator become the same; `rank` gives
-something ordered. Folding for i;ascii-casemap keeps the length, so that places in the folded text are
-places in the original.
+something ordered. A comparator with substrings folds each character by itself, to at least one: so places
+in the folded text can be found again in the original.
 """
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _ASCII_LOWER: Final = {c: c + 32 for c in range(ord("A"), ord("Z") + 1)}
@@ -31,6 +33,19 @@ def fold_ascii(text: str) -> str:
     return text.lower() if text.isascii() else text.translate(_ASCII_LOWER)
 
 
+def fold_unicode(text: str) -> str:
+    """RFC 5051 §2: simple title case, then full decomposition, character by character."""
+    if text.isascii():
+        return text.upper()
+    return "".join([_fold_character(character) for character in text])
+
+
+@lru_cache(maxsize=4096)
+def _fold_character(character: str) -> str:
+    title = character.title()
+    return unicodedata.normalize("NFKD", title if len(title) == 1 else character)
+
+
 def _same(text: str) -> str:
     return text
 
@@ -42,6 +57,10 @@ def _octets(text: str) -> bytes:
 def _upper_octets(text: str) -> bytes:
     # RFC 4790 §9.2.1: the order is that of upper-case letters.
     return _octets(text).upper()
+
+
+def _unicode_octets(text: str) -> bytes:
+    return _octets(fold_unicode(text))
 
 
 def _number(text: str) -> int:
@@ -57,4 +76,5 @@ def _number_text(text: str) -> str:
 
 OCTET: Final = Comparator("i;octet", _same, _octets)
 ASCII_CASEMAP: Final = Comparator("i;ascii-casemap", fold_ascii, _upper_octets)
+UNICODE_CASEMAP: Final = Comparator("i;unicode-casemap", fold_unicode, _unicode_octets)
 ASCII_NUMERIC: Final = Comparator("i;ascii-numeric", _number_text, _number, has_substring=False)

@@ -5,9 +5,11 @@ possible (RFC 5229 §3.2): the time is linear in the text for each piece, whatev
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 from columba.sieve.run.compare import Comparator
@@ -85,23 +87,34 @@ def match_matches(arguments: MatchArguments) -> Matcher:
         globs = constants if are_constant else [parse_glob(fold(key.get(run))) for key in keys]
         for value in values:
             folded = fold(value)
+            is_same_length = len(folded) == len(value)
             for glob in globs:
                 spans = glob.spans(folded)
                 if spans is None:
                     continue
                 if captures:
-                    _capture(run, value, folded, spans)
+                    _capture(run, value, spans if is_same_length else _unfolded(value, fold, spans))
                 return True
         return False
 
     return match
 
 
-def _capture(run: Run, value: str, folded: str, spans: list[tuple[int, int]]) -> None:
-    # A fold that changes the length gives only its own text to take from.
-    text = value if len(value) == len(folded) else folded
-    found = [text[start:end] for start, end in spans[: run.limits.match_variables]]
+def _capture(run: Run, value: str, spans: list[tuple[int, int]]) -> None:
+    found = [value[start:end] for start, end in spans[: run.limits.match_variables]]
     run.matches = (value, *found)
+
+
+def _unfolded(
+    value: str, fold: Callable[[str], str], spans: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Return where spans of the folded text are in the original; a character is never cut."""
+    ends = list(accumulate(len(fold(character)) for character in value))
+    starts = [bisect_right(ends, start) for start, _ in spans]
+    return [
+        (first, bisect_left(ends, end) + 1 if end > start else first)
+        for first, (start, end) in zip(starts, spans, strict=True)
+    ]
 
 
 IS: Final = MatchType("is", match_is)

@@ -123,6 +123,18 @@ def test_globs_match_as_defined(pattern: str, text: str) -> None:
         assert spans == sorted(spans)
 
 
+@given(st.text(max_size=20), st.text("*ae\u00e9\u1e9b", max_size=5))
+def test_captures_of_unicode_casemap_are_parts_of_the_text(text: str, pattern: str) -> None:
+    script = compiled(
+        'require ["variables"]; if string :comparator "i;unicode-casemap" :matches "${t}" "${p}"'
+        ' { set "all" "${0}"; set "one" "${1}"; }'
+    )
+    outcome = outcome_of(script, variables={"t": text, "p": pattern})
+    assert isinstance(outcome, Finished)
+    assert outcome.variables.get("one", "") in text
+    assert outcome.variables.get("all", text) == text
+
+
 def test_an_evil_pattern_is_no_slower() -> None:
     pattern = "*a?" * 200 + "b"
     assert parse_glob(pattern).spans("a" * 20_000) is None
