@@ -6,6 +6,7 @@ import time
 from collections.abc import Coroutine
 
 from columba.common.clock import SystemClock
+from columba.common.dns.resolver import Resolver
 from columba.common.ipc import wire
 from columba.common.ipc.spool import BodySource
 from columba.common.log.event import Event, Level
@@ -32,7 +33,7 @@ class Bench:
 
     def __init__(
         self,
-        resolver: FakeResolver | None = None,
+        resolver: Resolver | None = None,
         limits: Limits = Limits(300, 10, 100, 50),  # noqa: B008  # frozen
         windows: Windows | None = None,
         ca_file: str = "",
