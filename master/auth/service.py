@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from columba.common.errors import ColumbaError, RemoteProtocolError
 from columba.common.ipc.master import Listener
@@ -61,9 +61,8 @@ class _Protocol(asyncio.Protocol):
         self._peer: _Peer | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         kind = self._listener.type or self._listener.name
-        self._peer = _Peer(transport, may_ask_users=kind == USERDB)
+        self._peer = _Peer(cast(asyncio.Transport, transport), may_ask_users=kind == USERDB)
         self._service.opened(self._peer)
 
     def data_received(self, data: bytes) -> None:
