@@ -97,7 +97,6 @@ def chosen_matcher(
     keys: tuple[String, ...],
 ) -> Matcher | None:
     """Build the matcher for the keys; None after an error."""
-    texts = compiler.texts(keys)
     if comparator is None:
         return None
     if kind.is_substring and not comparator.has_substring:
@@ -106,6 +105,7 @@ def chosen_matcher(
         return None
     tag = bound.tags.get(kind.name)
     parameter = tag.parameter.value if tag and isinstance(tag.parameter, String) else ""
+    texts = compiler.texts(keys)
     captures = "variables" in compiler.required
     arguments = MatchArguments(comparator, texts, parameter, captures)
     wrong = kind.check(arguments)

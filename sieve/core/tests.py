@@ -40,8 +40,9 @@ ADDRESS_FIELDS: Final = frozenset(
 def build_header(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §5.7."""
     names = field_names(compiler, bound.strings(0))
-    code = value_test(compiler, bound, header_values(names or ()), bound.strings(1))
-    return code if names is not None else None
+    if names is None:
+        return None
+    return value_test(compiler, bound, header_values(names), bound.strings(1))
 
 
 def build_address(compiler: Compiler, bound: Bound) -> Code | None:

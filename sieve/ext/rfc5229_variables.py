@@ -77,9 +77,9 @@ def store(run: Run, name: str, value: str, place: Position) -> None:
 def build_set(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5229 §4; the modifier with the highest precedence comes first."""
     name = variable_name(compiler, bound.string(0))
-    value = compiler.text(bound.string(1))
     if name is None:
         return None
+    value = compiler.text(bound.string(1))
     place = compiler.place(bound.at)
     meanings = [tag.tag.meaning for tag in bound.tags.values()]
     modifiers = [meaning for meaning in meanings if isinstance(meaning, Modifier)]

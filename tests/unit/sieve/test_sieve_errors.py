@@ -44,7 +44,9 @@ from tests.fakes.sieve import compiled, errors_of
         ('redirect "nobody";', 1),
         ('redirect "a@b@c";', 1),
         ('if address "subject" "x" { }', 1),
-        ("if true { foo; } else { bar; }", 1),
+        ('if header :comparator "i;nothing" "a b" "c" { }', 1),
+        ('require "variables"; set "9" "${99}";', 1),
+        ('require "variables"; set "a.b" "x"; set "ok" "${99}";', 2),
         ("keep keep;", 1),
     ],
 )
