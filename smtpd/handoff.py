@@ -105,11 +105,13 @@ class Handoff:
         result = await chain.hand_over(
             mail, self._next, own_deadline_ns=deadline_ns - GRACE_NS, on_call=on_call
         )
-        self._log(session, transaction, result, (time.monotonic_ns() - began_ns) / 1e6)
         through = tuple(f.original for f in fenced if not f.in_doubt)
         told = Told(transaction.id, result.outcomes, base, through)
         answers = self._answers(session, transaction, result)
-        return await self._do_duties(mail, answers, told, deadline_ns)
+        found = await self._do_duties(mail, answers, told, deadline_ns)
+        total_ms = (time.monotonic_ns() - began_ns) / 1e6
+        self._log(session, transaction, reply=found.replies[0], took=result, total_ms=total_ms)
+        return found
 
     def told(self, told: Told) -> None:
         """The client has our answer: keepers forget, fence records that did their work go."""
@@ -241,27 +243,29 @@ class Handoff:
         return isinstance(answer.reply, wire.Done)
 
     def _log(
-        self, session: Session, transaction: Transaction, result: StepResult, total_ms: float
+        self,
+        session: Session,
+        transaction: Transaction,
+        *,
+        reply: Reply,
+        took: StepResult,
+        total_ms: float,
     ) -> None:
-        took = " ".join(f"{step}:{ms:.1f}" for step, ms in result.took_ms)
-        sender = _text(transaction.mail.sender)
-        for outcome in result.outcomes:
-            self._event.info(
-                "Outcome",
-                id=transaction.id,
-                outcome=outcome.kind,
-                to=_text(outcome.address),
-                sender=f"<{sender}>",
-                session=session.id,
-                ip=session.ip or None,
-                login=session.login or None,
-                route=outcome.route or None,
-                hop=outcome.hop or None,
-                reply=f"{outcome.code} {outcome.enhanced} {outcome.text}",
-                step=outcome.step or None,
-                total_ms=total_ms,
-                took_ms=took or None,
-            )
+        """Say what the client hears; the step that settled a recipient has its own line about it."""
+        self._event.info(
+            "Answered",
+            id=transaction.id,
+            session=session.id,
+            ip=session.ip or None,
+            login=session.login or None,
+            helo=session.helo,
+            sender=f"<{_text(transaction.mail.sender)}>",
+            count=len(transaction.recipients),
+            reply=reply.one_line(),
+            total_ms=total_ms,
+            waited_ms=took.waited_ms,
+            took_ms=" ".join(f"{step}:{ms:.1f}" for step, ms in took.took_ms) or None,
+        )
 
 
 def _may_queue(session: Session, transaction: Transaction, unverified: bool) -> wire.MayQueue:

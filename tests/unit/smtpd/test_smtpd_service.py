@@ -65,7 +65,7 @@ async def test_a_mail_goes_through_and_the_answer_is_the_hops(start: Start) -> N
     assert header.endswith(b"Message-ID: <1@b>\r\nSubject: x\r\n")
     assert handoff.recipients == (wire.Recipient(number="1", address=b"c@d.example"),)
     assert (handoff.may_queue, handoff.kind, handoff.path) == ("no", "received", ("smtpd.0.1",))
-    assert any("Outcome" in line and handoff.id in line for line in world.lines)
+    assert any("Answered" in line and handoff.id in line for line in world.lines)
     assert (await client.ask("QUIT")).startswith("221")
     await wait_for(lambda: bool(world.requests(wire.Answered)))
 
