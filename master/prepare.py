@@ -20,7 +20,7 @@ def make_folders(configuration: Configuration) -> None:
     own = own_identity()
     run = Path(settings.base_dir)
     make_folder(run, 0o755, Identity(own.uid, own.gid, False))
-    make_folder(run / "admin", 0o770, internal)
+    make_folder(run / "admin", 0o750, internal)
     make_folder(Path(settings.state_dir), 0o755, internal)
     make_folder(Path(settings.spool_dir), 0o2770, internal)
     for name, spec in configuration.specs.items():
