@@ -13,6 +13,7 @@ from columba.common.errors import ConfigError
 from columba.delivery.signer import keys
 from columba.delivery.signer.settings import Settings as SignerSettings
 from columba.master.errors import StartError
+from columba.master.log.settings import Settings as LogSettings
 from columba.master.privileges import Identity, identity
 from columba.master.settings import MasterSettings, ServiceSettings
 from columba.sieve.engine import CompileErrors, compile_script
@@ -23,6 +24,7 @@ from columba.sieve.settings import Settings as SieveSettings
 def check_contents(names: list[str], master: MasterSettings, resolver: Resolver) -> None:
     """Raise ConfigError for the first file that can't be used by the services that run."""
     _check_certificates(master, resolver)
+    _check_log(resolver)
     if "dkim" in names:
         _check_keys(master, resolver)
     if "sieve" in names:
@@ -45,6 +47,13 @@ def _check_certificates(master: MasterSettings, resolver: Resolver) -> None:
         except (ssl.SSLError, ValueError) as error:
             words = f"ssl_cert_file: {cert_file} and {key_file} can't be used together: {error}"
             raise section.values["ssl_cert_file"].error(words) from error
+
+
+def _check_log(resolver: Resolver) -> None:
+    path = thaw(LogSettings, resolver.settings("log")).log_path
+    where = resolver.root.values.get("log_path")
+    if path.startswith("/") and where is not None and not Path(path).parent.is_dir():
+        raise where.error(f"log_path: There is no folder {Path(path).parent}")
 
 
 def _check_keys(master: MasterSettings, resolver: Resolver) -> None:

@@ -130,6 +130,14 @@ def test_a_certificate_that_cant_be_used_is_named_with_its_line(tmp_path: Path) 
     )
 
 
+def test_a_log_without_its_folder_is_named_with_its_line(tmp_path: Path) -> None:
+    text = f"services = log\nlog_path = {tmp_path}/none/log\n"
+    assert (
+        content_error(tmp_path, text)
+        == "D/columba.conf line 5: log_path: There is no folder D/none"
+    )
+
+
 @pytest.mark.parametrize(
     ("mode", "uid", "gid", "may"),
     [
