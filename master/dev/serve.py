@@ -13,6 +13,8 @@ from columba.master.dev import demo
 from columba.master.dev.elsewhere import Elsewhere
 from columba.master.dev.plan import PASSWORD, USER, Plan
 
+CHAIN: Final = ("sieve", "dkim", "delivery", "queue")
+PUBLISHED_S: Final = 0.5  # until everybody has heard of a new worker
 START_S: Final = 30.0
 STOP_S: Final = 75.0
 
@@ -75,6 +77,9 @@ async def _show(plan: Plan, elsewhere_port: int) -> int:
         async with asyncio.timeout(START_S):
             for port in ports:
                 await _wait_greeting(port)
+            while not _has_workers(plan):  # noqa: ASYNC110  # files in a folder wake nobody
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(PUBLISHED_S)
     except TimeoutError:
         print(f"not ready after {START_S:.0f} s: see {plan.log}", flush=True)
         return EX_UNAVAILABLE
@@ -95,6 +100,11 @@ async def _show(plan: Plan, elsewhere_port: int) -> int:
         code = code if sent.code == 250 else EX_UNAVAILABLE
     print(_usage(plan, elsewhere_port), flush=True)
     return code
+
+
+def _has_workers(plan: Plan) -> bool:
+    """Tell whether every service of the chain has bound its sockets."""
+    return all(any((plan.run / name).glob("*.*")) for name in CHAIN)
 
 
 async def _wait_greeting(port: int) -> None:

@@ -21,7 +21,7 @@ from columba.master.dev.plan import DOMAIN, PASSWORD, USER, Plan
 from columba.master.dev.prepare import prepare
 from tests.peers.process import Program, answers, free_port, run, wait_until
 
-CHAIN = ("sieve", "dkim", "delivery")
+CHAIN = ("sieve", "dkim", "delivery", "queue")
 ID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b")
 
 
