@@ -172,7 +172,7 @@ def fenced(
     for leaf in leaves:
         recipient = leaf.recipient
         entry = by_original.get(recipient.original or recipient.address)
-        if entry is None or recipient.address not in entry.finals:
+        if entry is None or not _is_reached(entry, recipient.address):
             left.append(leaf)
         elif entry.in_doubt:
             why = Why(451, "4.4.7", f"An earlier try is not finished yet (id {entry.id})")
@@ -181,3 +181,8 @@ def fenced(
             why = Why(250, "2.0.0", f"Delivered before as {entry.id}")
             outcomes += same_for_all([recipient], "delivered", why, step="fence")
     return left, outcomes
+
+
+def _is_reached(entry: wire.Fenced, final: bytes) -> bool:
+    """Tell whether the earlier try reached this final recipient; without finals, the doubt is about them all."""
+    return final in entry.finals or (entry.in_doubt and not entry.finals)

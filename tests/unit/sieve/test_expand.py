@@ -192,6 +192,15 @@ def test_what_an_earlier_try_reached_is_not_delivered_again() -> None:
     ]
 
 
+def test_a_doubt_without_finals_is_about_all_of_them() -> None:
+    leaves = [leaf("1.1", b"ann@x", b"a@x"), leaf("1.2", b"bob@x", b"a@x")]
+    left, outcomes = fenced(leaves, (wire.Fenced(original=b"a@x", in_doubt=True, id="OLD"),))
+    assert not left and [(o.number, o.kind) for o in outcomes] == [
+        ("1.1", "refused"),
+        ("1.2", "refused"),
+    ]
+
+
 def test_the_view_counts_the_empty_line() -> None:
     assert message_view(b"A: b\r\n", wire.Body(size=4)).size == 12
 
