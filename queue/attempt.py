@@ -6,7 +6,6 @@ worker of the call dies or is silent the result is in doubt too, and after the s
 poison: held, and alone in the works when an administrator releases it. (promises §6, §7.4)
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -31,6 +30,7 @@ from columba.queue.owner import Holding
 from columba.queue.record import BOUNCED, FAILED, Record, tombstone, with_recipients
 from columba.queue.report import say_result
 from columba.queue.retry import is_expired
+from columba.queue.settle import Sleep
 from columba.queue.shelf import Shelved, owner_of
 from columba.queue.stock import Stock
 
@@ -80,9 +80,17 @@ class Attempts:
     """Works on one record at a time, for the many that the schedule begins."""
 
     def __init__(
-        self, stock: Stock, call: CallSieve, bounces: Bounces, bodies: Bodies, limits: Limits
+        self,
+        stock: Stock,
+        call: CallSieve,
+        bounces: Bounces,
+        bodies: Bodies,
+        limits: Limits,
+        *,
+        sleep: Sleep,
     ) -> None:
         self._stock, self._call, self._bounces = stock, call, bounces
+        self._sleep = sleep
         self._bodies, self._limits = bodies, limits
         self._calls = 0
         self._is_alone = False  # a poisonous message is being tried
@@ -278,5 +286,5 @@ class Attempts:
                 if not error.temporary or isinstance(error, ConditionError):
                     raise
                 self._stock.event.warning("A result can't be written yet", error=str(error))
-                await asyncio.sleep(min(_AGAIN_S * (number + 1), 10.0))
+                await self._sleep(min(_AGAIN_S * (number + 1), 10.0))
         raise UnavailableError("a result could not be written")

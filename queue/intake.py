@@ -43,12 +43,15 @@ class Intake:
         except message.MessageError as error:
             self._stock.event.error("Not stored", id=handoff.id[:40], error=str(error))
             return wire.NotStored(text=str(error))
+        numbers = tuple(recipient.number for recipient in handoff.recipients)
         try:
-            await self._store(request, parts)
+            async with self._settler.locks.held(handoff.id):
+                self._settler.leave(handoff.id, request.by)
+                await self._store(request, parts)
         except (StoreError, TimeoutError) as error:
             text = str(error) or "the spool is too slow"
             self._stock.event.error("Not stored", id=handoff.id, error=text)
-            self._settler.take_back(handoff.id, tuple(r.number for r in handoff.recipients))
+            self._settler.take_back(wire.Disown(id=handoff.id, numbers=numbers, by=request.by))
             return wire.NotStored(text=text)
         self._say(request)
         reached("intake.answer")
@@ -64,7 +67,7 @@ class Intake:
         numbers = [person.number for person in record.recipients]
         base = await self._known(handoff.id)
         if base is not None and not message.missing(base.record, numbers):
-            await self._keep(base, numbers)
+            await self._rely(base, numbers, request.by)
             return
         source = await self._off_loop.run(_READ_S, open_body, self._spool, handoff.body, inline)
         with source:
@@ -90,7 +93,10 @@ class Intake:
         await self._add_missing(record, base, holding, source)
 
     async def _create(self, key: str, record: Record) -> Shelved | None:
-        """Store a record, also over a tombstone of intakes that were taken back; return what stands there else."""
+        """Store a record, also over a tombstone of intakes that others took back; return what stands there else.
+
+        A caller that has taken its intake back does not get it stored by that same intake, come late.
+        """
         shelf = self._stock.shelf
         try:
             stored = await shelf.create(key, record)
@@ -98,15 +104,23 @@ class Intake:
             there = await shelf.load(key)
             if not is_free(there.record):
                 return there
-            stored = await shelf.replace(there, changed(record, seq=there.record.seq))
+            if set(record.by) & set(there.record.disowned_by):
+                raise StoreError("its caller has taken it back") from None
+            stored = await shelf.replace(there, over(there.record, record))
         self._stock.plan(await self._settler.catch_up(stored))
         return None
 
-    async def _keep(self, base: Shelved, numbers: Sequence[str]) -> None:
-        """Note that a second caller relies on these recipients, so that the first can't disown them."""
-        keys = {(await self._stock.part_with(base, number)).key for number in numbers}
-        for key in keys:
-            shelved = await self._stock.shelf.update(key, lambda old: changed(old, kept=True))
+    async def _rely(self, base: Shelved, numbers: Sequence[str], by: str) -> None:
+        """Note that another caller relies on these recipients, so that the first one can't disown them."""
+        keys: dict[str, list[str]] = {}
+        for number in numbers:
+            keys.setdefault((await self._stock.part_with(base, number)).key, []).append(number)
+        for key, each in keys.items():
+            shelved = await self._stock.shelf.update(
+                key, lambda old: changed(old, by=sorted({*old.by, by}))
+            )
+            if message.missing(shelved.record, each):
+                raise ConditionError(f"{key}: taken back at the same time")
             self._stock.plan(shelved)
 
     async def _add_missing(
@@ -117,7 +131,7 @@ class Intake:
         numbers = message.missing(base.record, known)
         known = [number for number in known if number not in numbers]
         if known:
-            await self._keep(base, known)
+            await self._rely(base, known, record.by[0])
         if not numbers:
             return
         name = message.part_name(record.id, numbers)
@@ -131,7 +145,7 @@ class Intake:
         if there is not None:
             if message.missing(there.record, numbers):
                 raise ConditionError(f"{there.key}: another part has this name")
-            await self._keep(there, numbers)
+            await self._rely(there, numbers, record.by[0])
         reached("intake.part")
         if is_ours:
             await self._stock.shelf.update(
@@ -173,3 +187,10 @@ def _read(source: BodySource) -> bytes:
 def is_free(record: Record) -> bool:
     """Tell whether a record only marks intakes that were taken back, so that another may have its place."""
     return record.is_tombstone and all(r.state == DISOWNED for r in record.recipients)
+
+
+def over(stone: Record, record: Record) -> Record:
+    """Return a record that takes the place of a tombstone, and remembers what that was for."""
+    own = {person.number for person in record.recipients}
+    others = [person for person in stone.recipients if person.number not in own]
+    return changed(with_recipients(record, others), seq=stone.seq, disowned_by=stone.disowned_by)

@@ -76,6 +76,7 @@ def record_of(
         header=header,
         body=body,
         body_size=handoff.body.size or len(body),
+        by=[intake.by],
         recipients=people,
     )
 

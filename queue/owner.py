@@ -137,7 +137,7 @@ class Owners:
         try:
             if self.main is None:
                 await self.begin()
-            await self._look()
+            await self.look()
         except StoreError as error:
             self._event.warning("Leases can't be read", error=str(error))
 
@@ -217,7 +217,8 @@ class Owners:
                 f"lease {holding.owner} was taken in our name by a life that is not ours"
             )
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Look at the leases of others, and adopt the stale ones; raises StoreError."""
         seen: dict[str, Sighting] = {}
         async for keys in self._store.pages(leases.LEASES):
             for key in keys:

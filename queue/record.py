@@ -92,7 +92,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     header: bytes = b""
     body: bytes = b""
     double: bool = False  # a report to the postmaster about a DSN: nothing is reported about it
-    kept: bool = False  # more than one caller was told that it is stored: it can't be disowned
+    by: list[str] = []  # the callers whose intakes this is
+    disowned_by: list[str] = []  # callers that took theirs back
     body_key: str = ""  # object that holds the body instead
     body_size: int = 0
     recipients: tuple[Recipient, ...] = ()
@@ -177,7 +178,8 @@ def tombstone(record: Record, now_s: float) -> Record:
         created_s=record.created_s,
         finished_s=now_s,
         attempts=record.attempts,
-        kept=record.kept,
+        by=record.by,
+        disowned_by=record.disowned_by,
         body_key=record.body_key,
         recipients=people,
         extra=record.extra,
@@ -202,7 +204,8 @@ def merge(one: Record, other: Record) -> Record:
         recipients=ordered,
         attempts=max(one.attempts, other.attempts),
         deaths=max(one.deaths, other.deaths),
-        kept=one.kept or other.kept,
+        by=sorted({*one.by, *other.by}),
+        disowned_by=sorted({*one.disowned_by, *other.disowned_by}),
         hold=hold,
         hold_n=hold_n,
     )
@@ -220,7 +223,9 @@ def _progress(person: Recipient) -> tuple[int, float, bytes]:
 
 
 def _age(record: Record) -> tuple[int, bool, bytes]:
-    bare = changed(record, recipients=(), hold="", hold_n=0, attempts=0, deaths=0, kept=False)
+    bare = changed(
+        record, recipients=(), hold="", hold_n=0, attempts=0, deaths=0, by=[], disowned_by=[]
+    )
     return record.seq, record.is_tombstone, pack(flat(bare))
 
 

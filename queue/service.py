@@ -70,7 +70,7 @@ class QueueService:
         self._calls, self._node = calls, node
         self._build(calls, node)
         await self._owners.begin()
-        await self._owners.turn()
+        await self._owners.look()
         await self._fence.sweep()
         self._context.spawn(self._essential(self._renew()), "leases")
         self._context.spawn(self._essential(self._keep_house()), "housekeeping")
@@ -169,7 +169,7 @@ class QueueService:
             unshared_ns=int(settings.queue_in_doubt_time * _NS / 2),
         )
         sieve = _Sieve(self._context, self._answerer)
-        self._attempts = Attempts(self._stock, sieve, self._bounces, bodies, limits)
+        self._attempts = Attempts(self._stock, sieve, self._bounces, bodies, limits, sleep=_sleep)
         self._house = House(self._stock, self._fence, self._settler)
         self._control = Control(self._stock)
 

@@ -2,19 +2,27 @@
 
 An outcome about a message that we do not have is kept for some minutes, in case its intake is on its way, and
 becomes a fence record at once if it says `delivered`. An intake of unknown result is disowned: tombstones stand
-where it would write, so that it can't succeed later, and what it wrote is overwritten; but what a second caller
-was told to be stored stays, and an intake that comes later is stored in place of the tombstone.
+where it would write, so that it can't succeed later, and what it wrote is overwritten. But each caller takes back
+its own intake alone: what another was told to be stored stays, and another's later intake replaces the tombstone.
 """
 
 from collections.abc import Coroutine, Sequence
 from typing import Protocol
 
-from columba.common.errors import ConditionError, StoreError
+from columba.common.errors import StoreError
 from columba.common.idforms import is_id
 from columba.common.ipc import wire
 from columba.queue import outcome
 from columba.queue.fence import Fence
-from columba.queue.record import DISOWNED, Recipient, Record, tombstone, with_recipients
+from columba.queue.locks import Locks
+from columba.queue.record import (
+    DISOWNED,
+    Recipient,
+    Record,
+    changed,
+    tombstone,
+    with_recipients,
+)
 from columba.queue.shelf import Shelved, key_of
 from columba.queue.stock import Stock, numbers_of
 
@@ -47,6 +55,8 @@ class Settler:
     ) -> None:
         self._stock, self._fence, self._keep_s = stock, fence, keep_s
         self._spawn, self._sleep = spawn, sleep
+        self._taking: dict[tuple[str, str], wire.Disown] = {}
+        self.locks = Locks()
         self._early: dict[str, tuple[float, tuple[wire.Outcome, ...]]] = {}
 
     async def settle(self, request: wire.Settle) -> None:
@@ -71,36 +81,48 @@ class Settler:
             return shelved
         return await self._settle(shelved.key, list(outcomes))
 
-    def take_back(self, id: str, numbers: tuple[str, ...]) -> None:
-        """Disown an intake as soon as the store allows it."""
-        self._spawn(self._insist(wire.Disown(id=id, numbers=numbers)), "disown")
+    def take_back(self, request: wire.Disown) -> None:
+        """Disown an intake that failed as soon as the store allows it, unless its caller asks again before."""
+        self._taking[request.id, request.by] = request
+        self._spawn(self._insist(request), "disown")
+
+    def leave(self, id: str, by: str) -> None:
+        """Take nothing back for this caller any more: it asks again."""
+        self._taking.pop((id, by), None)
 
     async def disown(self, request: wire.Disown) -> None:
-        """Undo an intake for these recipients, and keep a late write of it from succeeding.
+        """Undo a caller's intake of these recipients, and keep a late write of it from succeeding.
 
         Raises StoreError.
         """
+        async with self.locks.held(request.id):
+            await self._disown(request)
+
+    async def _disown(self, request: wire.Disown) -> None:
         main = self._stock.owners.main
-        if main is None or not request.numbers:
+        if main is None or not request.numbers or not is_id(request.id):
             return
         gone = [Recipient(number=number, state=DISOWNED) for number in request.numbers]
-        now_s = self._stock.now_s
         base = await self._stock.base(request.id)
         if base is None:
-            stone = tombstone(Record(id=request.id, name=request.id, recipients=tuple(gone)), now_s)
-            try:
-                self._stock.plan(
-                    await self._stock.shelf.create(key_of(main.owner, request.id), stone)
-                )
-                return
-            except ConditionError:
-                pass  # it has just been written
+            bare = Record(
+                id=request.id,
+                name=request.id,
+                disowned_by=[request.by],
+                recipients=tuple(gone),
+            )
+            stone = tombstone(bare, self._stock.now_s)
+            self._stock.plan(await self._stock.shelf.create(key_of(main.owner, request.id), stone))
+            return
         parts = await self._stock.all_parts(request.id)
         for part in parts:
-            await self._delete(part.key, request.numbers, now_s)
-        missing = [each for each in gone if each.number not in numbers_of(parts)]
-        if missing and parts:
-            await self._stock.shelf.update(parts[0].key, lambda old: with_recipients(old, missing))
+            await self._take_back(part.key, request)
+        known = numbers_of(parts)
+        missing = [each for each in gone if each.number not in known]
+        if missing:
+            await self._stock.shelf.update(
+                base.key, lambda old: _disowning(with_recipients(old, missing), request.by)
+            )
         self._stock.event.info("Disowned", id=request.id, numbers=",".join(request.numbers))
 
     def sweep(self) -> None:
@@ -126,16 +148,21 @@ class Settler:
         self._stock.plan(shelved)
         return shelved
 
-    async def _delete(self, key: str, numbers: Sequence[str], now_s: float) -> None:
+    async def _take_back(self, key: str, request: wire.Disown) -> None:
+        now_s = self._stock.now_s
+
         def change(old: Record) -> Record:
-            if old.kept:
+            if request.by not in old.by:
                 return old
+            left = [by for by in old.by if by != request.by]
+            if left:
+                return changed(old, by=left)
             people = [
                 Recipient(number=person.number, spec=person.spec, state=DISOWNED)
                 for person in old.pending
-                if person.number in numbers
+                if person.number in request.numbers
             ]
-            new = with_recipients(old, people)
+            new = _disowning(with_recipients(old, people), request.by)
             return new if new.pending or old.is_tombstone else tombstone(new, now_s)
 
         self._stock.plan(await self._stock.shelf.update(key, change))
@@ -143,11 +170,17 @@ class Settler:
     async def _insist(self, request: wire.Disown) -> None:
         for _ in range(_TRIES):
             try:
-                await self.disown(request)
+                await self._disown_unless_left(request)
                 return
             except StoreError:
                 await self._sleep(_RETRY_S)
         self._stock.event.error("An intake could not be taken back", id=request.id)
+
+    async def _disown_unless_left(self, request: wire.Disown) -> None:
+        async with self.locks.held(request.id):
+            if self._taking.get((request.id, request.by)) is request:
+                await self._disown(request)
+                self.leave(request.id, request.by)
 
     async def _fence_delivered(self, request: wire.Settle) -> None:
         pairs = tuple(
@@ -166,3 +199,7 @@ class Settler:
             del self._early[next(iter(self._early))]
         _, known = self._early.get(request.id, (0.0, ()))
         self._early[request.id] = (self._stock.now_s, known + request.outcomes)
+
+
+def _disowning(record: Record, by: str) -> Record:
+    return changed(record, disowned_by=sorted({*record.disowned_by, by}))

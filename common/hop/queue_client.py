@@ -5,8 +5,11 @@ for RETRY_FOR_S at most; after that the keeper's and the lease's rules bound the
 """
 
 import asyncio
+import secrets
 import time
 from typing import Final
+
+import msgspec
 
 from columba.common.errors import NoPeerError, PeerError
 from columba.common.hop.mail import Mail
@@ -26,19 +29,21 @@ class QueueClient:
 
     def __init__(self, caller: Caller, directory: Directory, event: Event) -> None:
         self._caller, self._directory, self._event = caller, directory, event
+        self._by = secrets.token_hex(8)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def store(self, mail: Mail, intake: wire.Intake, until_ns: int) -> wire.Stored | str:
         """Return Stored when durable, else why not: then nothing will come of the intake."""
         until_ns = max(until_ns, time.monotonic_ns() + int(STORE_MIN_S * 1e9))
         id = intake.handoff.id
+        intake = msgspec.structs.replace(intake, by=self._by)
         try:
             answer = await self._caller.call("queue", intake, mail.parts, until_ns=until_ns, key=id)
         except NoPeerError:
             return "the queue takes no more mail"
         except PeerError as error:
             numbers = tuple(r.number for r in intake.handoff.recipients)
-            self._insist(wire.Disown(id=id, numbers=numbers), id)
+            self._insist(wire.Disown(id=id, numbers=numbers, by=self._by), id)
             return f"the queue did not answer: {error}"
         match answer.reply:
             case wire.Stored(keeper=keeper):
@@ -47,7 +52,7 @@ class QueueClient:
                 return text
             case reply:
                 numbers = tuple(r.number for r in intake.handoff.recipients)
-                self._insist(wire.Disown(id=id, numbers=numbers), id)
+                self._insist(wire.Disown(id=id, numbers=numbers, by=self._by), id)
                 return f"the queue answered {type(reply).__name__}"
 
     async def bounce(self, mail: Mail, failed: tuple[wire.Outcome, ...], until_ns: int) -> str:

@@ -215,6 +215,7 @@ class Intake(Frozen, frozen=True, tag="intake", kw_only=True):
     in_doubt: bool = False
     hold: str = ""  # a reason, or "" = not held
     replies: tuple[Outcome, ...] = ()  # the last answer, per recipient
+    by: str = ""  # who asks, in all its Intakes and Disowns alike
     version: int = VERSION
 
 
@@ -231,10 +232,14 @@ class NotStored(Frozen, frozen=True, tag="not_stored", kw_only=True):
 
 
 class Disown(Frozen, frozen=True, tag="disown", kw_only=True):
-    """An Intake whose result its caller does not know must have no effect (promises §1.5)."""
+    """An Intake whose result its caller does not know must have no effect (promises §1.5).
+
+    It undoes the caller's own alone: what another asked to be stored stays.
+    """
 
     id: str
     numbers: tuple[str, ...]
+    by: str = ""
 
 
 class Settle(Frozen, frozen=True, tag="settle", kw_only=True):

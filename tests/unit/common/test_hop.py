@@ -231,7 +231,10 @@ async def test_a_silent_queue_is_told_to_forget(world: World, tmp_path: Path) ->
     world.tell(queue="ready")
     assert kinds(await world.hand_over(mail("1 2"))) == ["refused", "refused"]
     await asyncio.sleep(0.1)
-    assert world.told == [wire.Disown(id=ID, numbers=("1", "2"))]
+    (disown,) = world.told
+    assert isinstance(disown, wire.Disown)
+    assert (disown.id, disown.numbers) == (ID, ("1", "2"))
+    assert disown.by, "so that it undoes this caller's intake alone"
 
 
 async def test_in_a_queue_run_nothing_is_stored(world: World) -> None:
