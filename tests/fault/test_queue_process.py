@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from columba.common.errors import PeerError
 from columba.common.ipc import wire
 from columba.common.ipc.server import Incoming
+from columba.queue import lease as leases
 from columba.queue.record import BOUNCED, DELIVERED, DISOWNED, INLINE_LIMIT
+from columba.queue.store.file import FileStore
 from tests.fakes.queue_process import Bench, all_as, bench_in, intake
 
 pytestmark = pytest.mark.slow
@@ -296,6 +299,34 @@ async def test_a_read_only_store_is_not_stored(tmp_path: Path) -> None:
         (bench.store_folder / "env").write_text("no folder")  # nothing can be made below it
         reply = await bench.ask(intake("a@example.net"), HEADER, BODY)
         assert isinstance(reply, wire.NotStored)
+
+
+async def test_a_full_disk_is_not_stored_and_room_is_used_again(tmp_path: Path) -> None:
+    async with bench_in(tmp_path, **STILL) as bench:
+        process = await bench.queue()
+        big, unlimited = b"x" * 20_000, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        request = intake("a@example.net", by="one")
+        resource.prlimit(process.child.pid, resource.RLIMIT_FSIZE, (5000, unlimited[1]))
+        reply = await bench.ask(request, HEADER, big)
+        assert isinstance(reply, wire.NotStored)
+        assert await store(bench, intake("small@example.net")), "what fits is stored"
+        resource.prlimit(process.child.pid, resource.RLIMIT_FSIZE, unlimited)
+        assert await store(bench, msgspec.structs.replace(request, by="another"), big)
+        assert len(bench.pending()) == 2
+
+
+async def test_a_stop_in_order_gives_the_lease_back(tmp_path: Path) -> None:
+    async with bench_in(tmp_path) as bench:
+        process = await bench.queue()
+        assert await store(bench, intake("a@example.net", due_in_s=60.0))
+        process.child.terminate()
+        assert await process.wait_end() == 0, bench.log()
+        objects = FileStore(bench.store_folder)
+        (key,) = objects.list("lease/").keys
+        assert leases.decode(objects.get(key).data).holder == ""
+        await bench.queue()
+        assert leases.decode(objects.get(key).data).epoch == 2
+        assert len(bench.pending()) == 1
 
 
 async def test_an_administrator_sees_and_changes(tmp_path: Path) -> None:
