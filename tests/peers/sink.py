@@ -58,6 +58,7 @@ class Sink:
             *(("-d", f"{self._mails}/%s.") if dump else ()),
             *more,
         ]
+        (folder / f"smtp-sink-{self.port}.log").unlink(missing_ok=True)  # of one before us
         argv = ["smtp-sink", "-u", _own_name(), "-c", *options, f"127.0.0.1:{self.port}", "512"]
         self.program = Program(argv, folder, f"smtp-sink-{self.port}")
         try:
