@@ -237,6 +237,23 @@ async def test_a_final_failure_makes_one_dsn_although_it_is_killed(tmp_path: Pat
         assert len(bench.records()) == 2
 
 
+@pytest.mark.parametrize(("may_queue", "kind"), [("yes", "generated"), ("no", "received")])
+async def test_a_part_that_failed_is_reported_once_or_held(
+    tmp_path: Path, may_queue: str, kind: str
+) -> None:
+    async with bench_in(tmp_path) as bench:
+        await bench.queue()
+        request = intake("a@example.net", "b@example.net")
+        handoff = msgspec.structs.replace(request.handoff, may_queue=may_queue)
+        failed = wire.Outcome(number="2", kind="failed", code=550, address=b"b@example.net")
+        for _ in range(2):
+            asked = wire.Bounce(handoff=handoff, failed=(failed,))
+            assert await bench.ask(asked, HEADER, BODY) == wire.Stored()
+        (record,) = bench.records()
+        assert record.kind == kind
+        assert bool(record.hold) is (may_queue == "no")
+
+
 async def test_an_expired_message_leaves_with_a_dsn_although_nobody_is_there(
     tmp_path: Path,
 ) -> None:
@@ -327,6 +344,22 @@ async def test_a_stop_in_order_gives_the_lease_back(tmp_path: Path) -> None:
         await bench.queue()
         assert leases.decode(objects.get(key).data).epoch == 2
         assert len(bench.pending()) == 1
+
+
+async def test_another_node_adopts_what_a_dead_one_had(tmp_path: Path) -> None:
+    async with bench_in(tmp_path) as bench:
+        dead = await bench.queue()
+        requests = [intake("a@example.net") for _ in range(10)]
+        for request in requests:
+            assert await store(bench, request)
+        bench.bury(dead)
+        (tmp_path / "state" / "queue-node").rename(tmp_path / "gone")  # another machine's state
+        await bench.play_sieve(all_as("delivered"))
+        await bench.queue()
+        assert len(bench.pending()) == 10, "it does not touch them before the lease is stale"
+        await bench.wait_for(lambda: all_done(bench))
+        assert states(bench) == [DELIVERED] * 10
+        assert "Adopted a lease" in bench.log()
 
 
 async def test_an_administrator_sees_and_changes(tmp_path: Path) -> None:
