@@ -1,6 +1,7 @@
 """Fixtures for every test: `peers` starts real programs, and ends them with the test."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import hypothesis
 import pytest
 
 from tests.peers.all import Peers, open_folder
+
+# Programs that tests start find the package also where it is not installed.
+os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
 
 hypothesis.settings.register_profile("steady", deadline=None)
 hypothesis.settings.load_profile("steady")

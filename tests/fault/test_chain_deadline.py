@@ -19,8 +19,9 @@ DEADLINE_S = 18.0  # of the client; delivery's own is ten seconds earlier
 MORE = f"""
 reply_deadline = {DEADLINE_S:.0f} secs
 in_doubt_delay = 10 secs
+queue_in_doubt_time = 10 secs
 takeover_delay = 2 secs
-queue_retry_min = 1 secs
+queue_retry_first = 1 secs
 queue_retry_max = 2 secs
 queue_fresh_delay = 1 secs
 """

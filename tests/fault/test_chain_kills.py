@@ -24,8 +24,9 @@ OUTSIDE = "to@outside.test"
 MORE = """
 takeover_delay = 2 secs
 in_doubt_delay = 6 secs
+queue_in_doubt_time = 6 secs
 hang_limit = 6 secs
-queue_retry_min = 1 secs
+queue_retry_first = 1 secs
 queue_retry_max = 2 secs
 queue_fresh_delay = 1 secs
 """

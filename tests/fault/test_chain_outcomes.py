@@ -29,7 +29,7 @@ else {{ route :relay "[127.0.0.1]" :port {two}; }}
 RCPT = "keep;\n"
 MORE = """
 takeover_delay = 2 secs
-queue_retry_min = 60 secs
+queue_retry_first = 60 secs
 """
 
 
