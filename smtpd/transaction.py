@@ -16,11 +16,12 @@ _NOTIFIES: Final[tuple[Notify, ...]] = ("NEVER", "SUCCESS", "FAILURE", "DELAY")
 
 @dataclass(slots=True)
 class Transaction:
-    """What MAIL and RCPT said. id names the message from here on."""
+    """What MAIL and RCPT said. id names the message from here on; group is the first recipient's (promises §2.4)."""
 
     id: str
     mail: Mail
     recipients: list[wire.Recipient] = field(default_factory=list)
+    group: str = ""
 
     @property
     def numbers(self) -> list[str]:

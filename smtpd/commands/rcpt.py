@@ -5,6 +5,7 @@ import asyncio
 from columba.common.smtp import codes
 from columba.common.smtp.command import Rcpt
 from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, say
+from columba.smtpd.session import Role
 from columba.smtpd.transaction import Transaction
 
 
@@ -13,8 +14,7 @@ def rcpt(conversation: Conversation, command: Rcpt) -> Result:
     transaction = conversation.transaction
     if transaction is None:
         return say(codes.MAIL_FIRST)
-    if _is_second_of_null_sender(conversation, transaction):
-        # promises §2.4: a bounce has one recipient; its failure for another could be told to nobody.
+    if _must_stand_alone(conversation, transaction) and transaction.recipients:
         return say(codes.TOO_MANY_RECIPIENTS)
     address = _complete(conversation, command.recipient)
     if conversation.shared.stages.has("rcpt"):
@@ -23,9 +23,24 @@ def rcpt(conversation: Conversation, command: Rcpt) -> Result:
     return say(codes.RECIPIENT_OK)
 
 
-def _is_second_of_null_sender(conversation: Conversation, transaction: Transaction) -> bool:
-    is_bounce = not transaction.mail.sender and bool(transaction.recipients)
-    return is_bounce and not conversation.session.is_trusted
+def _must_stand_alone(conversation: Conversation, transaction: Transaction) -> bool:
+    """promises §2.4: a stranger's bounce has one recipient; so has what no script tells us the groups of."""
+    if not _is_strange(conversation):
+        return False
+    return not transaction.mail.sender or not conversation.shared.stages.has("rcpt")
+
+
+def _is_strange(conversation: Conversation) -> bool:
+    """Tell whether a failure for one of several recipients could be reported to nobody."""
+    session = conversation.session
+    return not session.is_trusted and session.role is not Role.LMTP
+
+
+def _parts(conversation: Conversation, transaction: Transaction, group: str) -> bool:
+    """Tell whether a further recipient's result may part from the first one's (promises §2.4)."""
+    if not _is_strange(conversation) or not transaction.recipients:
+        return False
+    return not group or group != transaction.group
 
 
 def _complete(conversation: Conversation, recipient: bytes) -> bytes:
@@ -42,6 +57,11 @@ async def _asked(
     verdict = await stages.ask("rcpt", session, transaction, address)
     await asyncio.sleep(delay_s(verdict))
     response = judged(verdict, codes.RECIPIENT_OK)
-    if response.replies[0].positive:
-        transaction.add(command, address)
+    if not response.replies[0].positive:
+        return response
+    if _parts(conversation, transaction, verdict.group):
+        return say(codes.TOO_MANY_RECIPIENTS)
+    if not transaction.recipients:
+        transaction.group = verdict.group
+    transaction.add(command, address)
     return response

@@ -45,10 +45,9 @@ def spoil(store: os.PathLike[str], state: str) -> None:
     if state == "ro":
         subprocess.run(["mount", "-o", "remount,ro", str(store)], check=True, timeout=10)
         return
-    with open(os.path.join(store, "filler"), "wb") as file:
-        try:
-            while True:
-                file.write(b"x" * 4096)
-                file.flush()
-        except OSError:
-            return
+    file = os.open(os.path.join(store, "filler"), os.O_WRONLY | os.O_CREAT)
+    try:
+        while True:
+            os.write(file, b"x" * 4096)
+    except OSError:
+        os.close(file)

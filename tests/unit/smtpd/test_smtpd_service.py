@@ -87,7 +87,7 @@ async def test_answers(start: Start, kind: wire.OutcomeKind, code: int, wanted: 
 
 
 async def test_mixed_results_make_a_dsn_before_the_250(start: Start) -> None:
-    world = await start()
+    world = await start(trusted_networks=["127.0.0.0/8"])
     order: list[str] = []
 
     def mixed(handoff: wire.Handoff) -> tuple[wire.Outcome, ...]:
@@ -112,7 +112,7 @@ async def test_mixed_results_make_a_dsn_before_the_250(start: Start) -> None:
 
 
 async def test_a_dsn_that_cant_be_stored_means_451_and_fence(start: Start) -> None:
-    world = await start()
+    world = await start(trusted_networks=["127.0.0.0/8"])
     world.outcomes = lambda h: (all_of("delivered")(h)[0], all_of("failed", 550)(h)[1])
     world.queue_reply = lambda r: (
         wire.NotStored(text="full") if isinstance(r, wire.Bounce) else wire.Done()
@@ -211,7 +211,7 @@ async def test_rcpt_stage_decides(start: Start) -> None:
     await client.ask("MAIL FROM:<a@b.example>")
     assert await client.ask("RCPT TO:<c@d.example>") == "550 5.7.1 No relaying"
     assert await client.ask("DATA") == "503 5.5.1 Send RCPT first"
-    world.verdict = wire.Verdict(variables={"seen": "1"})
+    world.verdict = wire.Verdict(variables={"seen": "1"}, group="relay:x:25")
     assert (await client.ask("RCPT TO:<c@d.example>")).startswith("250")
     assert (await client.ask("RCPT TO:<PostMaster>")).startswith("250")
     stages = [s for s in world.requests(wire.Stage) if isinstance(s, wire.Stage)]
@@ -351,3 +351,28 @@ async def test_draining_lets_a_message_finish(start: Start) -> None:
     assert (await idle.reply()).startswith("421 4.3.2")
     assert (await busy.reply()).startswith("250")
     assert (await busy.reply()).startswith("421 4.3.2")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "code"), [("a", "a", "250"), ("a", "b", "452"), ("", "", "452")]
+)
+async def test_a_strangers_recipients_stand_together_only_in_one_group(
+    start: Start, first: str, second: str, code: str
+) -> None:
+    world = await start(sieve_rcpt="/is/there")
+    client = await greeted(world)
+    await client.ask("MAIL FROM:<a@b.example>")
+    world.verdict = wire.Verdict(group=first)
+    assert (await client.ask("RCPT TO:<c@d.example>")).startswith("250")
+    world.verdict = wire.Verdict(group=second)
+    assert (await client.ask("RCPT TO:<e@d.example>")).startswith(code)
+
+
+async def test_a_trusted_clients_recipients_stand_together_whatever_their_groups(
+    start: Start,
+) -> None:
+    world = await start(sieve_rcpt="/is/there", trusted_networks=["127.0.0.0/8"])
+    client = await greeted(world)
+    await client.ask("MAIL FROM:<a@b.example>")
+    for recipient in ("c", "e"):
+        assert (await client.ask(f"RCPT TO:<{recipient}@d.example>")).startswith("250")
