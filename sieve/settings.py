@@ -19,7 +19,7 @@ class Settings(General, Scripts, Lookups, Handing):
     sieve_max_actions: int = setting(Kind.UINT, "32", "Actions that one script may take.")
     sieve_max_redirects: int = setting(Kind.UINT, "4", "Redirects that one script may make.")
     sieve_max_cpu_time: float = setting(
-        Kind.TIME, "30 secs", "CPU time that one run of a script may use."
+        Kind.TIME, "1 secs", "CPU time that one run of a script may use."
     )
     sieve_max_script_size: int = setting(Kind.SIZE, "1 M", "Largest script that is read.")
     recipient_limit_expanded: int = setting(

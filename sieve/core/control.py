@@ -18,7 +18,10 @@ def build_require(compiler: Compiler, bound: Bound) -> Code | None:
         return None
     for name in bound.strings(0):
         if not compiler.require(name.value):
-            compiler.error(name.at, f"unknown Sieve capability '{name.value}'")
+            text = f"unknown Sieve capability '{name.value}'"
+            if name.value in compiler.language.extensions:
+                text = f"the capability '{name.value}' can't be used in the {compiler.stage} stage"
+            compiler.error(name.at, text)
     return None
 
 

@@ -43,14 +43,15 @@ def value_test(
     *,
     default: Comparator = ASCII_CASEMAP,
     skips_empty: bool = False,
+    captures: bool = True,
 ) -> Code | None:
     """Make the code of a test that compares values with keys; None after an error.
 
-    skips_empty: a :count leaves empty values out (RFC 5229 §5).
+    skips_empty: a :count leaves empty values out (RFC 5229 §5). captures: a match may set match variables.
     """
     comparator = chosen_comparator(compiler, bound, default)
     kind = chosen_match_type(bound)
-    match = chosen_matcher(compiler, bound, kind, comparator, keys)
+    match = chosen_matcher(compiler, bound, kind, comparator, keys, captures=captures)
     if match is None:
         return None
     if kind.counts and skips_empty:
@@ -95,6 +96,8 @@ def chosen_matcher(
     kind: MatchType,
     comparator: Comparator | None,
     keys: tuple[String, ...],
+    *,
+    captures: bool = True,
 ) -> Matcher | None:
     """Build the matcher for the keys; None after an error."""
     if comparator is None:
@@ -106,7 +109,7 @@ def chosen_matcher(
     tag = bound.tags.get(kind.name)
     parameter = tag.parameter.value if tag and isinstance(tag.parameter, String) else ""
     texts = compiler.texts(keys)
-    captures = "variables" in compiler.required
+    captures = captures and "variables" in compiler.required
     arguments = MatchArguments(comparator, texts, parameter, captures)
     wrong = kind.check(arguments)
     if wrong:

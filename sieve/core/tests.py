@@ -7,6 +7,13 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from columba.sieve.core.fields import (
+    chosen_fields,
+    chosen_headers,
+    field_addresses,
+    field_texts,
+    is_plain,
+)
 from columba.sieve.core.matching import (
     ADDRESS_TAGS,
     MATCH_TAGS,
@@ -14,6 +21,7 @@ from columba.sieve.core.matching import (
     chosen_address_part,
     value_test,
 )
+from columba.sieve.core.mimefields import MIME_OPTION, mime_values
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.stage import MESSAGE
@@ -42,7 +50,16 @@ def build_header(compiler: Compiler, bound: Bound) -> Code | None:
     names = field_names(compiler, bound.strings(0))
     if names is None:
         return None
-    return value_test(compiler, bound, header_values(names), bound.strings(1))
+    if is_plain(bound) and not bound.has("last"):
+        return value_test(compiler, bound, header_values(names), bound.strings(1))
+    fields = chosen_fields(compiler, bound, names)
+    if fields is None:
+        return None
+    option = bound.in_group(MIME_OPTION)
+    values = field_texts(fields)
+    if option is not None:
+        values = mime_values(compiler, bound, fields)
+    return value_test(compiler, bound, values, bound.strings(1))
 
 
 def build_address(compiler: Compiler, bound: Bound) -> Code | None:
@@ -54,7 +71,13 @@ def build_address(compiler: Compiler, bound: Bound) -> Code | None:
         if name.constant is not None and name.constant not in ADDRESS_FIELDS:
             compiler.error(node.at, f"header '{node.value}' is not allowed in the address test")
             return None
-    values = address_values(names, chosen_address_part(bound))
+    part = chosen_address_part(bound)
+    values = address_values(names, part)
+    if not is_plain(bound) or bound.has("last"):
+        fields = chosen_fields(compiler, bound, names)
+        if fields is None:
+            return None
+        values = field_addresses(fields, part)
     return value_test(compiler, bound, values, bound.strings(1))
 
 
@@ -63,6 +86,11 @@ def build_exists(compiler: Compiler, bound: Bound) -> Code | None:
     names = field_names(compiler, bound.strings(0))
     if names is None:
         return None
+    if bound.has("mime"):
+        headers = chosen_headers(bound)
+        return plain(
+            lambda run: all(any(name.get(run) in h for h in headers(run)) for name in names)
+        )
     constants = [name.constant for name in names if name.constant is not None]
     if len(constants) == len(names):
         return plain(lambda run: all(run.message.has(name) for name in constants))

@@ -16,8 +16,7 @@ from columba.sieve.run.state import Run
 def build_ihave(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5463 §4: true if all of them are known; they are then required."""
     names = [node.value for node in bound.strings(0)]
-    known = compiler.language.extensions
-    if not all(name in known or compiler.is_always_on(name) for name in names):
+    if not all(compiler.knows(name) for name in names):
         return constant(False)
     for name in names:
         compiler.require(name)

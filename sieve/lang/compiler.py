@@ -78,10 +78,15 @@ class Compiler:
         """Return the place of a node, for run-time errors."""
         return self._source.position(at)
 
-    def require(self, name: str) -> bool:
-        """Switch a capability on; False if it is not known."""
+    def knows(self, name: str) -> bool:
+        """Tell whether a capability can be required at this stage."""
         extension = self.language.extensions.get(name)
-        if extension is None:
+        return self.is_always_on(name) if extension is None else self.stage in extension.stages
+
+    def require(self, name: str) -> bool:
+        """Switch a capability on; False if it is not known, or not at this stage."""
+        extension = self.language.extensions.get(name)
+        if extension is None or self.stage not in extension.stages:
             return self.is_always_on(name)
         self.required.add(name)
         self.required.update(extension.implies)

@@ -3,7 +3,8 @@
 Pure: numbers only. Limits is what a compilation and a run are given; settings fill it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 IDENTIFIER: Final = 32  # characters of a word or tag
@@ -21,7 +22,7 @@ class Limits:
     nesting: int = 32  # of blocks, and of tests; the outermost level counts
     actions: int = 32
     redirects: int = 4
-    cpu_ms: int = 30_000
+    cpu_ms: int = 1_000
     requests: int = 256  # questions that one run may ask
     variables: int = 256  # RFC 5229 §6 asks for 128 at least
     variable_name: int = 64  # RFC 5229 §6 asks for 32 at least
@@ -29,3 +30,5 @@ class Limits:
     match_variables: int = 32  # RFC 5229 §3.2 asks for 9 at least
     delimiters: str = "+"  # between user and detail of an address; each character is one
     reply_bytes: int = 2048  # of the text of reject and reply
+    # Settings of extensions by name, as Pigeonhole calls them; each extension reads its own.
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)

@@ -113,7 +113,7 @@ class Extension:
 
     joins: tags for words of others: a key "header" is a word, a key ":is" every word that takes that tag.
     modifies_strings: marks of capabilities that change how strings are read are known by name to strings.py.
-    implies: capabilities that are switched on with it.
+    implies: capabilities that are switched on with it. stages: where it may be required.
     """
 
     name: str
@@ -122,6 +122,7 @@ class Extension:
     comparators: tuple[Comparator, ...] = ()
     implies: tuple[str, ...] = ()
     namespaces: dict[str, Namespace] = field(default_factory=dict)
+    stages: frozenset[Stage] = EVERYWHERE
 
 
 class Language:

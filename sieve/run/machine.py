@@ -18,7 +18,7 @@ from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.message import EMPTY, Message
 from columba.sieve.run.requests import Answer, Request
 from columba.sieve.run.result import Result
-from columba.sieve.run.state import Clock, Run, SuiteHost, Trace
+from columba.sieve.run.state import TICKS, Clock, Run, SuiteHost, Trace
 from columba.sieve.run.values import clean
 
 _MS: Final = 1_000_000
@@ -43,7 +43,7 @@ class Script:
 class Inputs:
     """What a run reads. variables are those of the session; a script without `variables` passes them on.
 
-    clock gives nanoseconds, best of CPU time. environment: names of items in lower case.
+    clock gives nanoseconds, best of CPU time; wall_s: seconds since 1970. environment: names of items in lower case.
     """
 
     clock: Clock
@@ -55,6 +55,7 @@ class Inputs:
     result: Result | None = None  # of an earlier script of the same message
     trace: Trace | None = None
     host: SuiteHost | None = None
+    wall_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class Machine:
             clock=inputs.clock,
             trace=inputs.trace,
             host=inputs.host,
+            wall_s=inputs.wall_s,
         )
 
     def step(self, answer: Answer | None = None) -> Request | Outcome:
@@ -126,10 +128,12 @@ class Machine:
             is_ours = failure.place.file == self._script.name
             source = self._script.source if is_ours else None
             return Failed(ScriptError(failure.text, failure.place, source))
-        self._left_ns -= self._clock() - started
         if request is None:
             variables = {name: clean(value) for name, value in self.run.variables.items()}
             return Finished(self.run.result, variables)
+        self._left_ns -= self._clock() - started
+        if self._left_ns < 0:
+            self.run.ticks = TICKS - 1  # the next command finds it out
         return request
 
     def _advance(self, answer: Answer | None) -> Request | None:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 
 from columba.common.mail.addresses import Mailbox, parse_mailboxes
 from columba.common.mail.header import Header
+from columba.common.mail.mime import Structure, walk
 
 Body = Callable[[], bytes]
 
 
-def _no_body() -> bytes:
+def no_body() -> bytes:
+    """Stand for the body of a message that has none, not even the empty line before it."""
     return b""
 
 
@@ -20,14 +22,23 @@ class Message:
     """A header and the size of the whole in octets. Names of fields are in lower case.
 
     read_body gives what follows the empty line; it is called only if a script needs it.
+    flags: IMAP flags that it has in a store.
     """
 
-    __slots__ = ("_addresses", "_texts", "header", "read_body", "size")
+    __slots__ = ("_addresses", "_structure", "_texts", "flags", "header", "read_body", "size")
 
-    def __init__(self, header: Header, size: int, read_body: Body = _no_body) -> None:
+    def __init__(
+        self,
+        header: Header,
+        size: int,
+        read_body: Body = no_body,
+        flags: tuple[str, ...] = (),
+    ) -> None:
         self.header = header
         self.size = size
         self.read_body = read_body
+        self.flags = flags
+        self._structure: Structure | None = None
         self._texts: dict[str, Sequence[str]] = {}
         self._addresses: dict[str, Sequence[Mailbox]] = {}
 
@@ -48,6 +59,27 @@ class Message:
             ]
             self._addresses[name] = known
         return known
+
+    @property
+    def has_body(self) -> bool:
+        """Whether an empty line ends the header."""
+        return self.read_body is not no_body
+
+    @property
+    def structure(self) -> Structure:
+        """The MIME parts; the first one is the whole message."""
+        if self._structure is None:
+            self._structure = walk(self.header, self.read_body())
+        return self._structure
+
+    def with_header(self, header: Header) -> "Message":
+        """Return the message with another header."""
+        size = self.size - len(self.header.raw) + len(header.raw)
+        return Message(header, size, self.read_body, self.flags)
+
+    def with_flags(self, flags: tuple[str, ...]) -> "Message":
+        """Return the message with the flags that a store has for it."""
+        return Message(self.header, self.size, self.read_body, flags)
 
     def has(self, name: str) -> bool:
         """Tell whether there is a field of that name."""

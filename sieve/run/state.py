@@ -4,7 +4,8 @@ Pure. The clock is an argument: nanoseconds of CPU time, or monotonic ones.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from columba.sieve.lang.errors import Position
 from columba.sieve.lang.limits import Limits
@@ -17,13 +18,21 @@ Clock = Callable[[], int]
 Trace = Callable[[Position, str], None]
 
 
+TICKS: Final = 64  # commands between two looks at the clock, which costs as much as a command
+
+
 class SuiteHost:
     """What the words of a test file act upon; only the tester has one."""
 
 
 @dataclass(slots=True)
 class Run:
-    """The state that compiled code works on. matches: match variables, 0 is the whole value."""
+    """The state that compiled code works on. matches: match variables, 0 is the whole value.
+
+    wall_s: seconds since 1970 at the start. globals: variables that included scripts share; included: which
+    were. part: the number of the MIME part that a foreverypart looks at; leaving: the name of the loop that
+    a break leaves.
+    """
 
     message: Message
     envelope: Envelope
@@ -36,8 +45,15 @@ class Run:
     host: SuiteHost | None = None
     matches: tuple[str, ...] = ()
     until_ns: int = 0
+    wall_s: float = 0.0
+    ticks: int = 0
+    globals: dict[str, str] = field(default_factory=dict)
+    included: set[str] = field(default_factory=set)
+    part: str | None = None
+    leaving: str = ""
 
     def tick(self, place: Position) -> None:
-        """End the run if its time is used up."""
-        if self.clock() > self.until_ns:
+        """End the run if its time is used up; the clock is read at every 64th call."""
+        self.ticks += 1
+        if self.ticks % TICKS == 0 and self.clock() > self.until_ns:
             raise ScriptFailure("execution exceeded the CPU time limit", place)

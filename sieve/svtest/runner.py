@@ -1,6 +1,7 @@
 """Run one test file and report: one line for each case, then one for the file."""
 
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Final
@@ -70,6 +71,7 @@ def run_file(path: FilePath, time_limit_s: int = 0) -> FileResult:
         environment=suite.environment,
         limits=limits,
         host=suite,
+        wall_s=time.time(),
     )
     outcome = drive(Machine(script, inputs), suite.tables)
     if isinstance(outcome, Failed):

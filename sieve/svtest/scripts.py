@@ -53,6 +53,7 @@ def run_inner(run: Run, script: Script) -> bool:
             limits=suite.limits,
             result=run.result,
             host=suite,
+            wall_s=run.wall_s,
         ),
     )
     suite.depth += 1

@@ -29,6 +29,7 @@ def limits_of(settings: dict[str, str]) -> Limits:
         actions=actions,
         redirects=redirects,
         variable_bytes=max(_MIN_VALUE_SIZE, _count(size, limits.variable_bytes)),
+        options=dict(settings),
         delimiters=settings.get("recipient_delimiter") or limits.delimiters,
     )
 

@@ -1,6 +1,7 @@
 """Say what a script would do with a message, action by action."""
 
 import dataclasses
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -64,6 +65,7 @@ def show(question: Question) -> Shown:
         envelope=_envelope(question, derived_envelope(message)),
         environment=environment(question.client, HOST, stage=question.stage.value),
         trace=trace,
+        wall_s=time.time(),
     )
     outcome = drive(Machine(script, inputs), dict(question.tables))
     if isinstance(outcome, Failed):
