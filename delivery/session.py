@@ -261,6 +261,8 @@ class Session:
     ) -> tuple[list[Said | None], list[int]]:
         accepted = [n for n, one in enumerate(said) if one is None]
         if reply is not None and reply.code == 354:
+            if not accepted:  # it waits for a message that nobody is to get: an end of data could make it one
+                self.abort()
             return said, accepted
         for n in accepted:
             said[n] = Said(Stage.DATA, reply)

@@ -340,3 +340,16 @@ async def test_tls_that_is_not_offered_or_fails(peers: Peers, bench: Bench) -> N
     broken.always("starttls", Step("454 4.7.0 not now"))
     (result,) = await bench.attempts.run(job(host_target(broken.port)))
     assert result.decision.verdict is Verdict.DELIVERED
+
+
+async def test_a_hop_that_wants_a_message_for_nobody_gets_none(peers: Peers, bench: Bench) -> None:
+    hop = peers.hop()  # it answers 354 although MAIL was refused
+    hop.once("mail", Step("451 4.7.1 later"))
+    first = await bench.attempts.run(job(host_target(hop.port), "a@x.test"))
+    assert said(first) == [("temporary", 451, "4.7.1")]
+    began = time.monotonic()
+    second = await bench.attempts.run(job(host_target(hop.port), "a@x.test"))
+    assert said(second) == [("delivered", 250, "2.0.0")]
+    assert time.monotonic() - began < 5
+    assert len(hop.taken()) == 1
+    assert hop.connections == 2
