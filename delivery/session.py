@@ -261,7 +261,7 @@ class Session:
     ) -> tuple[list[Said | None], list[int]]:
         accepted = [n for n, one in enumerate(said) if one is None]
         if reply is not None and reply.code == 354:
-            if not accepted:  # it waits for a message that nobody is to get: an end of data could make it one
+            if not accepted:  # an end of data could make it a message that nobody is to get
                 self.abort()
             return said, accepted
         for n in accepted:
