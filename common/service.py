@@ -35,6 +35,7 @@ from columba.common.off_loop import OffLoop
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
 DRAIN_RESERVE_S: Final = 1.0
+BEAT_GAP_S: Final = 0.05  # between two status records, however often something changes
 PUSH_S: Final = 5.0
 CLIENTS: Final = gauge("columba_clients", "Clients or calls that are served now.", ("service",))
 REQUESTS: Final = gauge(
@@ -262,6 +263,7 @@ async def _beat(context: Context[S], service: Service) -> None:
         _write_status(
             birth, master.Status(os.getpid(), birth.generation, available, service.note())
         )
+        await asyncio.sleep(BEAT_GAP_S)
         await context.wait_changed(birth.hang_limit_s / 4)
 
 

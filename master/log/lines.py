@@ -74,6 +74,8 @@ def parse_line(service: str, line: bytes, at_s: float) -> Record:
 def clean(text: bytes) -> str:
     """Return text in which no control character can forge a line or move a cursor."""
     decoded = text.decode(errors="backslashreplace")
+    if decoded.isprintable():
+        return decoded
     return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in decoded)
 
 

@@ -16,6 +16,7 @@ from columba.master.log.lines import Level, Record, Splitter
 from columba.master.log.output import local_stamp, open_output
 from columba.master.log.settings import Settings
 
+GATHER_S: Final = 0.01  # lines of so long are written together: one wake for many
 READ_SIZE: Final = 65536  # of one pipe before the next one has its turn
 REMEMBERED: Final = 1000
 
@@ -35,6 +36,7 @@ class Log:
         self._output = open_output(settings.log_path, settings.syslog_facility)
         fds: dict[str, int] = json.loads(os.environ[ENV_LOG_FDS])
         self._pipes = {fd: Splitter(service) for service, fd in fds.items()}
+        self._ended: set[int] = set()
         self._errors: deque[Record] = deque(maxlen=REMEMBERED)
         path = context.birth.run / "admin" / f"log.{context.birth.slot}"
         self._admin = AdminServer(path, self._ask, context.event)
@@ -44,7 +46,7 @@ class Log:
         loop = asyncio.get_running_loop()
         for fd in self._pipes:
             os.set_blocking(fd, False)
-            loop.add_reader(fd, self._read, fd)
+            loop.add_reader(fd, self._gather, fd)
         loop.add_signal_handler(signal.SIGUSR1, self._reopen)
         await self._admin.start()
 
@@ -72,6 +74,17 @@ class Log:
             self._write(splitter.finish(time.time()))
         self._admin.close()
 
+    def _gather(self, fd: int) -> None:
+        """Let more lines come before the pipe is read: its buffer holds what comes meanwhile."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(fd)
+        loop.call_later(GATHER_S, self._read_gathered, fd)
+
+    def _read_gathered(self, fd: int) -> None:
+        self._read(fd)
+        if fd not in self._ended:
+            asyncio.get_running_loop().add_reader(fd, self._gather, fd)
+
     def _read(self, fd: int) -> bool:
         """Read once from a pipe; tell whether there was anything."""
         try:
@@ -79,7 +92,7 @@ class Log:
         except BlockingIOError:
             return False
         if not data:  # the master is gone, and so are all who wrote
-            asyncio.get_running_loop().remove_reader(fd)
+            self._ended.add(fd)
             return False
         self._write(self._pipes[fd].feed(data, time.time()))
         return True
