@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from columba.common.errors import UnavailableError
 from columba.common.lookup.base import Table
-from columba.sieve.run.machine import Machine, Outcome
+from columba.sieve.run.machine import Failed, Finished, Machine, Outcome
 from columba.sieve.run.requests import Answer, Found, Lookup, Missing, Unavailable
 
 
@@ -17,7 +17,10 @@ class Answers:
     async def finish(self, machine: Machine, found: list[str] | None = None) -> Outcome:
         """Run a machine to its end, answering what it asks; keys that tables know are added to `found`."""
         step = machine.step()
-        while isinstance(step, Lookup):
+        while not isinstance(step, Finished | Failed):
+            if not isinstance(step, Lookup):
+                step = machine.step(Unavailable("there is no mail store to ask"))
+                continue
             answer = await self._look_up(step)
             if found is not None and isinstance(answer, Found):
                 found.append(step.key)

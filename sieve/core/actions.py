@@ -3,9 +3,10 @@
 Pure.
 """
 
+from collections.abc import Callable
 from typing import Final
 
-from columba.sieve.lang.binding import Bound
+from columba.sieve.lang.binding import Bound, as_strings
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.errors import Position
 from columba.sieve.lang.stage import DISPOSITION
@@ -14,6 +15,7 @@ from columba.sieve.run.actions import Action, Discard, Keep, Redirect
 from columba.sieve.run.code import GO, Code, plain
 from columba.sieve.run.envelope import parse_path
 from columba.sieve.run.failure import ScriptFailure
+from columba.sieve.run.flags import internal_flags, split_flags
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import clean
 
@@ -26,8 +28,19 @@ def add_action(run: Run, action: Action, place: Position) -> int:
 
 def build_keep(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §4.3."""
-    place = compiler.place(bound.at)
-    return plain(lambda run: add_action(run, Keep(), place))
+    place, flags = compiler.place(bound.at), chosen_flags(compiler, bound)
+    return plain(lambda run: add_action(run, Keep(flags(run)), place))
+
+
+def chosen_flags(compiler: Compiler, bound: Bound) -> Callable[[Run], tuple[str, ...] | None]:
+    """Return what gives the flags of what is stored: :flags, else the internal variable (RFC 5232 §5)."""
+    if "imap4flags" not in compiler.required:
+        return lambda run: None
+    tag = bound.tags.get("flags")
+    if tag is None:
+        return internal_flags
+    texts = compiler.texts(as_strings(tag.parameter))
+    return lambda run: split_flags(text.get(run) for text in texts)
 
 
 def build_discard(compiler: Compiler, bound: Bound) -> Code | None:

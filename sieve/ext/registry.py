@@ -18,13 +18,20 @@ from columba.sieve.ext.rfc5228_encoded_character import ENCODED_CHARACTER
 from columba.sieve.ext.rfc5228_envelope import ENVELOPE_EXTENSION
 from columba.sieve.ext.rfc5228_fileinto import FILEINTO
 from columba.sieve.ext.rfc5229_variables import VARIABLES
+from columba.sieve.ext.rfc5230_vacation import VACATION, VACATION_SECONDS
 from columba.sieve.ext.rfc5231_relational import RELATIONAL
+from columba.sieve.ext.rfc5232_imap4flags import IMAP4FLAGS
 from columba.sieve.ext.rfc5233_subaddress import SUBADDRESS
 from columba.sieve.ext.rfc5260_date import DATE
 from columba.sieve.ext.rfc5260_index import INDEX
+from columba.sieve.ext.rfc5293_editheader import EDITHEADER
 from columba.sieve.ext.rfc5429_reject import EREJECT, REJECT
 from columba.sieve.ext.rfc5463_ihave import IHAVE
+from columba.sieve.ext.rfc5490_mailbox import MAILBOX
+from columba.sieve.ext.rfc5490_metadata import MBOXMETADATA, SERVERMETADATA
 from columba.sieve.ext.rfc7352_duplicate import DUPLICATE
+from columba.sieve.ext.rfc8579_special_use import SPECIAL_USE
+from columba.sieve.ext.rfc8580_fcc import FCC
 from columba.sieve.lang.words import Language
 
 
@@ -38,21 +45,30 @@ def language() -> Language:
             COPY,
             DATE,
             DUPLICATE,
+            EDITHEADER,
             ENCODED_CHARACTER,
             ENVELOPE_EXTENSION,
             ENVIRONMENT,
             EREJECT,
+            FCC,
             FILEINTO,
             IHAVE,
+            IMAP4FLAGS,
             INDEX,
             LOOKUP,
+            MAILBOX,
+            MBOXMETADATA,
             NUMERIC,
             REGEX,
             REJECT,
             RELATIONAL,
             ROUTE,
+            SERVERMETADATA,
             SMTP,
+            SPECIAL_USE,
             SUBADDRESS,
+            VACATION,
+            VACATION_SECONDS,
             VARIABLES,
         ),
     )

@@ -6,7 +6,7 @@ Pure.
 import re
 from typing import Final
 
-from columba.sieve.core.actions import add_action
+from columba.sieve.core.actions import add_action, chosen_flags
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.stage import PER_RECIPIENT
@@ -34,6 +34,9 @@ def build_fileinto(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §4.1; RFC 3894 adds :copy."""
     node, place = bound.string(0), compiler.place(bound.at)
     name, is_copy = compiler.text(node), bound.has("copy")
+    flags, creates = chosen_flags(compiler, bound), bound.has("create")
+    use_node = bound.parameter("specialuse")
+    special_use = compiler.text(use_node) if use_node is not None else None
     problem = mailbox_problem(name.constant) if name.constant is not None else ""
     if problem:
         compiler.error(node.at, f"invalid mailbox name '{name.constant!a:.100}': {problem}")
@@ -43,7 +46,9 @@ def build_fileinto(compiler: Compiler, bound: Bound) -> Code | None:
         mailbox = name.get(run)
         if problem := mailbox_problem(mailbox):
             raise ScriptFailure(f"invalid folder name {mailbox!a:.100}: {problem}", place)
-        return add_action(run, FileInto(mailbox, is_copy), place)
+        use = special_use.get(run) if special_use is not None else ""
+        action = FileInto(mailbox, is_copy, flags(run), creates, use)
+        return add_action(run, action, place)
 
     return plain(run_fileinto)
 

@@ -17,6 +17,7 @@ from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import truncate
 
+GLOBAL: Final = "global."
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WILDCARD: Final = re.compile(r"([*?\\])")
 
@@ -51,8 +52,17 @@ MODIFIER_TAGS: Final = tuple(
 
 
 def variable_name(compiler: Compiler, node: String) -> str | None:
-    """Return the name of a variable that can be assigned to, in lower case; None after an error."""
+    """Return the name of a variable that can be assigned to, in lower case; None after an error.
+
+    A global one (RFC 6609 §3.4) has GLOBAL before its name.
+    """
     name = node.value
+    if name.lower().startswith(GLOBAL) and "include" in compiler.required:
+        name = name[len(GLOBAL) :]
+        if _NAME.fullmatch(name) and len(name) <= compiler.limits.variable_name:
+            return GLOBAL + name.lower()
+        compiler.error(node.at, f"invalid variable name '{node.value[:60]}'")
+        return None
     if not _NAME.fullmatch(name):
         namespace, dot, _ = name.partition(".")
         if dot and compiler.namespace(namespace.lower()) is not None:
@@ -64,14 +74,28 @@ def variable_name(compiler: Compiler, node: String) -> str | None:
     if len(name) > compiler.limits.variable_name:
         compiler.error(node.at, f"variable name '{name[:40]}…' is too long")
         return None
-    return name.lower()
+    name = name.lower()
+    if name in compiler.globals:
+        return GLOBAL + name
+    compiler.locals.add(name)
+    return name
+
+
+def fetch(run: Run, name: str) -> str:
+    """Return the value of a variable by the name that variable_name gave, or ""."""
+    if name.startswith(GLOBAL):
+        return run.globals.get(name.removeprefix(GLOBAL), "")
+    return run.variables.get(name, "")
 
 
 def store(run: Run, name: str, value: str, place: Position) -> None:
     """Set a variable, cut to the limit. Raises ScriptFailure if there are too many."""
-    if name not in run.variables and len(run.variables) >= run.limits.variables:
+    variables = run.variables
+    if name.startswith(GLOBAL):
+        variables, name = run.globals, name.removeprefix(GLOBAL)
+    if name not in variables and len(variables) >= run.limits.variables:
         raise ScriptFailure(f"more than {run.limits.variables} variables", place)
-    run.variables[name] = truncate(value, run.limits.variable_bytes)
+    variables[name] = truncate(value, run.limits.variable_bytes)
 
 
 def build_set(compiler: Compiler, bound: Bound) -> Code | None:

@@ -59,6 +59,8 @@ class Compiler:
         self.tables = tables
         self.is_traced = is_traced
         self.required: set[str] = set()
+        self.globals: set[str] = set()  # variables that this script shares with others
+        self.locals: set[str] = set()  # variables of its own that it has named so far
         self.level = 0  # how deep in blocks; 0 is the top
         self.may_require = True
         self._source = source

@@ -92,6 +92,9 @@ def _reference(compiler: "Compiler", name: str, at: int) -> str | Part:
     if len(name) > compiler.limits.variable_name:
         compiler.error(at, f"variable name '{name[:40]}…' is too long")
         return ""
+    if name in compiler.globals:
+        return lambda run: run.globals.get(name, "")
+    compiler.locals.add(name)
     return lambda run: run.variables.get(name, "")
 
 

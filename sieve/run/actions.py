@@ -1,7 +1,8 @@
 """What a script decides to do with a message.
 
 Pure. Each is an immutable value that says nothing of how it is done. `name` is the word that the tester
-shows. `cancels_keep`: the implicit keep of RFC 5228 §2.10.2 falls away.
+shows. `cancels_keep`: the implicit keep of RFC 5228 §2.10.2 falls away. `flags`: RFC 5232, None if the script
+does not say.
 """
 
 from dataclasses import dataclass
@@ -15,16 +16,23 @@ TlsDemand = Literal["none", "may", "encrypt", "verify"]
 class Keep:
     """Deliver as if there were no script (RFC 5228 §4.3)."""
 
+    flags: tuple[str, ...] | None = None
     name: ClassVar = "keep"
     cancels_keep: ClassVar = True
 
 
 @dataclass(frozen=True, slots=True)
 class FileInto:
-    """Deliver into a folder (RFC 5228 §4.1); is_copy: RFC 3894."""
+    """Deliver into a folder (RFC 5228 §4.1); is_copy: RFC 3894.
+
+    creates: the folder may be made (RFC 5490); special_use: a folder of this use is preferred (RFC 8579).
+    """
 
     mailbox: str
     is_copy: bool = False
+    flags: tuple[str, ...] | None = None
+    creates: bool = False
+    special_use: str = ""
     name: ClassVar = "store"
 
     @property
@@ -95,4 +103,23 @@ class RouteTo:
     cancels_keep: ClassVar = False
 
 
-Action = Keep | FileInto | Redirect | Discard | Reject | Reply | RouteTo
+@dataclass(frozen=True, slots=True)
+class Vacation:
+    """Answer the sender that one is away (RFC 5230); sender: the From field of the reply, "" if not said.
+
+    reason: the text, a MIME entity if is_mime. period_s: nobody is answered twice within it. copy: RFC 8580.
+    """
+
+    reason: str
+    subject: str = ""
+    sender: str = ""
+    addresses: tuple[str, ...] = ()
+    is_mime: bool = False
+    handle: str = ""
+    period_s: int = 0
+    copy: FileInto | None = None
+    name: ClassVar = "vacation"
+    cancels_keep: ClassVar = False
+
+
+Action = Vacation | Keep | FileInto | Redirect | Discard | Reject | Reply | RouteTo

@@ -16,15 +16,38 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class MailboxExists:
+    """Asks whether mail can be stored in a mailbox (RFC 5490 §3.1). Answers: Found, Missing."""
+
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Asks for an annotation of a mailbox, of the server if that is "" (RFC 5490). Answers: Found, Missing."""
+
+    mailbox: str
+    annotation: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialUse:
+    """Asks whether a mailbox, any if it is "", has a special use (RFC 8579). Answers: Found, Missing."""
+
+    use: str
+    mailbox: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """The table knows the key."""
+    """It is there."""
 
     value: str
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The table answered: it does not know the key."""
+    """It is surely not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +57,5 @@ class Unavailable:
     text: str
 
 
-Request = Lookup
+Request = Lookup | MailboxExists | Metadata | SpecialUse
 Answer = Found | Missing | Unavailable

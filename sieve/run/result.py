@@ -18,6 +18,7 @@ from columba.sieve.run.actions import (
     Reject,
     Reply,
     RouteTo,
+    Vacation,
 )
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.message import Message
@@ -40,10 +41,11 @@ class Entry:
 class Result:
     """The ordered actions of one message."""
 
-    __slots__ = ("_limits", "entries")
+    __slots__ = ("_limits", "entries", "flags")
 
     def __init__(self, limits: Limits, entries: tuple[Entry, ...] = ()) -> None:
         self.entries = list(entries)
+        self.flags: tuple[str, ...] | None = None  # RFC 5232's internal variable, once it is used
         self._limits = limits
 
     @property
@@ -70,7 +72,9 @@ class Result:
 
     def executed(self) -> "Result":
         """Return the same with all entries marked as executed."""
-        return Result(self._limits, tuple(replace(e, is_executed=True) for e in self.entries))
+        result = Result(self._limits, tuple(replace(e, is_executed=True) for e in self.entries))
+        result.flags = self.flags
+        return result
 
     def _merged(self, action: Action, message: Message, place: Position) -> bool:
         """Merge an action into an equal one."""
@@ -99,7 +103,14 @@ class Result:
 
 
 def _conflict(first: Action, second: Action) -> bool:
-    """RFC 5429 §2.2: refusing goes with nothing that delivers, and not with a second refusal."""
+    """RFC 5429 §2.2: refusing goes with nothing that delivers, and not with a second refusal.
+
+    RFC 5230 §4.7: vacation stands once, and not beside a refusal.
+    """
+    if isinstance(second, Vacation):
+        return isinstance(first, (*_REFUSES, Vacation))
+    if isinstance(first, Vacation):
+        return isinstance(second, _REFUSES)
     if isinstance(first, _REFUSES):
         return isinstance(second, _DELIVERS + _REFUSES)
     return isinstance(second, _REFUSES) and isinstance(first, _DELIVERS)
@@ -115,7 +126,7 @@ def _identity(action: Action) -> tuple[str, str] | None:
         case Redirect(address=address):
             local, _, domain = address.rpartition("@")
             return ("redirect", f"{local}@{domain.lower()}")
-        case Reject() | Reply():
+        case Reject() | Reply() | Vacation():
             return None
         case RouteTo():
             return ("route", "")
@@ -125,10 +136,13 @@ def _identity(action: Action) -> tuple[str, str] | None:
 
 def _join(first: Action, second: Action) -> Action:
     """Merge: a keep stays a keep, and what is no copy stays no copy; of two routes the later holds."""
-    if isinstance(first, Keep) or isinstance(second, Keep):
-        return Keep()
-    if isinstance(first, FileInto) and isinstance(second, FileInto):
-        return replace(second, mailbox=first.mailbox, is_copy=first.is_copy and second.is_copy)
+    if isinstance(first, Keep | FileInto) and isinstance(second, Keep | FileInto):
+        flags = first.flags if second.flags is None else second.flags
+        if isinstance(first, Keep) or isinstance(second, Keep):
+            return Keep(flags)
+        is_copy = first.is_copy and second.is_copy
+        creates = first.creates or second.creates
+        return replace(second, mailbox=first.mailbox, is_copy=is_copy, creates=creates, flags=flags)
     if isinstance(first, Redirect) and isinstance(second, Redirect):
         return replace(second, is_copy=first.is_copy and second.is_copy)
     return second

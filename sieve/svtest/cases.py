@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from columba.sieve.ext.rfc5490_metadata import ANNOTATION
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.tree import Command
@@ -10,8 +11,9 @@ from columba.sieve.run.code import GO, Asked, Code, asking, plain
 from columba.sieve.run.envelope import Envelope
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.state import Run
+from columba.sieve.run.values import constant_text
 from columba.sieve.svtest.deliver import folder_or_error
-from columba.sieve.svtest.settings import limits_of, stage_of, tables_of
+from columba.sieve.svtest.settings import limits_of, stage_of, tables_of, uses_of
 from columba.sieve.svtest.suite import Suite, suite_of, with_member
 from columba.sieve.svtest.world import FolderError
 
@@ -126,6 +128,7 @@ def build_config_reload(compiler: Compiler, bound: Bound) -> Code | None:
         if name and name not in suite.language.extensions:
             raise ScriptFailure(f"unknown extension '{name}'", place)
         suite.set_limits(run, limits_of(suite.settings))
+        suite.world.uses = uses_of(suite.settings)
         suite.stage, suite.tables = stage_of(suite.settings), tables_of(suite.settings)
         return GO
 
@@ -156,6 +159,24 @@ def build_mailbox_delete(compiler: Compiler, bound: Bound) -> Code | None:
         return FAILED
 
     return plain(run_delete)
+
+
+def build_metadata_set(compiler: Compiler, bound: Bound) -> Code | None:
+    """`test_imap_metadata_set [:mailbox BOX] ANNOTATION VALUE`."""
+    node, place = bound.parameter("mailbox"), compiler.place(bound.at)
+    mailbox = compiler.text(node) if node is not None else constant_text("")
+    name, value = compiler.text(bound.string(0)), compiler.text(bound.string(1))
+
+    def run_metadata(run: Run) -> int:
+        if not ANNOTATION.fullmatch(name.get(run)):
+            raise ScriptFailure(f"'{name.get(run)[:60]}' is no valid annotation", place)
+        try:
+            suite_of(run).world.annotate(mailbox.get(run), name.get(run), value.get(run))
+        except FolderError as error:
+            raise ScriptFailure(str(error), place) from error
+        return GO
+
+    return plain(run_metadata)
 
 
 def message_loader(compiler: Compiler, bound: Bound) -> Code | None:
@@ -208,7 +229,7 @@ def _load_stored(run: Run, folder: str, index: int) -> bool:
         return False
     if index >= len(messages):
         return False
-    suite.set_message(run, messages[index])
+    suite.set_message(run, messages[index].octets, messages[index].flags)
     return True
 
 
@@ -229,6 +250,13 @@ WORDS: Final = (
         tags=(Tag("extension", takes=Kind.STRING),),
     ),
     Word("test_mailbox_create", False, build_mailbox_create, _NAME),
+    Word(
+        "test_imap_metadata_set",
+        False,
+        build_metadata_set,
+        _TWO,
+        (Tag("mailbox", takes=Kind.STRING),),
+    ),
     Word("test_mailbox_delete", False, build_mailbox_delete, _NAME),
     Word("test_message", False, build_message, _INDEX, SOURCE_TAGS),
     Word("test_message", True, message_loader, _INDEX, SOURCE_TAGS),

@@ -14,9 +14,8 @@ from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.lang.tokens import END, Lexer, Token
 from columba.sieve.run.machine import Failed, Inputs, Machine
-from columba.sieve.svtest.deliver import HOST
 from columba.sieve.svtest.scripts import drive, test_extension
-from columba.sieve.svtest.suite import Case, Suite, clock_ns, derived_envelope
+from columba.sieve.svtest.suite import HOST, Case, Suite, clock_ns, derived_envelope
 from columba.sieve.view import environment
 
 EXIT_PASSED: Final = 0
@@ -73,7 +72,7 @@ def run_file(path: FilePath, time_limit_s: int = 0) -> FileResult:
         host=suite,
         wall_s=time.time(),
     )
-    outcome = drive(Machine(script, inputs), suite.tables)
+    outcome = drive(Machine(script, inputs), suite.tables, suite.world)
     if isinstance(outcome, Failed):
         print(outcome.error.render(), file=sys.stderr)
         return FileResult(path, tuple(suite.cases), outcome.error.text)

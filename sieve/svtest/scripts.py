@@ -14,14 +14,25 @@ from columba.sieve.run.actions import Keep
 from columba.sieve.run.code import GO, Code, plain
 from columba.sieve.run.compare import OCTET
 from columba.sieve.run.failure import ScriptFailure
-from columba.sieve.run.machine import Failed, Inputs, Machine, Outcome, Script
-from columba.sieve.run.requests import Answer, Found, Lookup, Missing, Unavailable
+from columba.sieve.run.machine import Failed, Finished, Inputs, Machine, Outcome, Script
+from columba.sieve.run.requests import (
+    Answer,
+    Found,
+    Lookup,
+    MailboxExists,
+    Metadata,
+    Missing,
+    Request,
+    SpecialUse,
+    Unavailable,
+)
 from columba.sieve.run.result import Result
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import constant_text
 from columba.sieve.svtest import cases
 from columba.sieve.svtest.deliver import execute
 from columba.sieve.svtest.suite import Suite, clock_ns, suite_of
+from columba.sieve.svtest.world import World
 
 
 def compile_into(suite: Suite, path: FilePath) -> Script | None:
@@ -58,7 +69,7 @@ def run_inner(run: Run, script: Script) -> bool:
     )
     suite.depth += 1
     suite.inner_failure = ""
-    outcome = drive(machine, suite.tables)
+    outcome = drive(machine, suite.tables, suite.world)
     suite.depth -= 1
     run.result, run.message = machine.run.result, machine.run.message
     if isinstance(outcome, Failed):
@@ -67,19 +78,26 @@ def run_inner(run: Run, script: Script) -> bool:
     return not suite.inner_failure
 
 
-def drive(machine: Machine, tables: dict[str, dict[str, str]]) -> Outcome:
-    """Run a machine to its end; look-ups are answered from tables of the tester."""
+def drive(machine: Machine, tables: dict[str, dict[str, str]], world: World) -> Outcome:
+    """Run a machine to its end; what it asks is answered from the tester's tables and folders."""
     event = machine.step()
-    while isinstance(event, Lookup):
-        event = machine.step(_answer(event, tables))
+    while not isinstance(event, Finished | Failed):
+        event = machine.step(_answer(event, tables, world))
     return event
 
 
-def _answer(request: Lookup, tables: dict[str, dict[str, str]]) -> Answer:
-    table = tables.get(request.table)
-    if table is None:
-        return Unavailable("there is no such table")
-    value = table.get(request.key)
+def _answer(request: Request, tables: dict[str, dict[str, str]], world: World) -> Answer:
+    match request:
+        case Lookup(table=name, key=key):
+            if name not in tables:
+                return Unavailable("there is no such table")
+            value = tables[name].get(key)
+        case MailboxExists(mailbox=mailbox):
+            value = "yes" if world.has(mailbox) else None
+        case Metadata(mailbox=mailbox, annotation=annotation):
+            value = world.annotation(mailbox, annotation)
+        case SpecialUse(use=use, mailbox=mailbox):
+            value = "yes" if world.has_use(mailbox, use) else None
     return Missing() if value is None else Found(value)
 
 
@@ -139,7 +157,7 @@ def _run_scripts(run: Run, paths: Sequence[FilePath]) -> bool:
         if script is None or not run_inner(run, script):
             return False
         suite.is_kept = path != paths[-1]  # the implicit keep is the last one's to carry out
-        keeps = run.result.keeps_implicitly or Keep() in run.result.actions
+        keeps = run.result.keeps_implicitly or any(isinstance(a, Keep) for a in run.result.actions)
         if not execute(run):
             return False
         if not keeps:

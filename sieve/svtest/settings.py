@@ -12,6 +12,7 @@ _UNIT_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_
 _MIN_VALUE_SIZE: Final = 4000
 STAGE: Final = "columba_stage"  # ours: the stage that scripts are compiled for
 TABLE: Final = "columba_table/"  # ours: columba_table/NAME/KEY = value
+USE: Final = "columba_special_use/"  # ours: columba_special_use/FOLDER = flags
 
 
 def limits_of(settings: dict[str, str]) -> Limits:
@@ -48,6 +49,16 @@ def tables_of(settings: dict[str, str]) -> dict[str, dict[str, str]]:
             table, _, key = name.removeprefix(TABLE).partition("/")
             tables.setdefault(table, {})[key] = value
     return tables
+
+
+def uses_of(settings: dict[str, str]) -> dict[str, str]:
+    """Return the folder of each special use that a test file pretends."""
+    return {
+        use.lower(): name.removeprefix(USE)
+        for name, uses in settings.items()
+        if name.startswith(USE)
+        for use in uses.split()
+    }
 
 
 def _time_ms(value: str, default: int) -> int:

@@ -14,9 +14,9 @@ from columba.sieve.run.actions import Action
 from columba.sieve.run.envelope import Envelope, parse_path
 from columba.sieve.run.machine import Failed, Finished, Inputs, Machine
 from columba.sieve.run.message import message_of
-from columba.sieve.svtest.deliver import HOST
 from columba.sieve.svtest.scripts import drive
-from columba.sieve.svtest.suite import clock_ns, derived_envelope
+from columba.sieve.svtest.suite import HOST, clock_ns, derived_envelope
+from columba.sieve.svtest.world import World
 from columba.sieve.view import environment
 
 
@@ -67,7 +67,7 @@ def show(question: Question) -> Shown:
         trace=trace,
         wall_s=time.time(),
     )
-    outcome = drive(Machine(script, inputs), dict(question.tables))
+    outcome = drive(Machine(script, inputs), dict(question.tables), World())
     if isinstance(outcome, Failed):
         return Shown(tuple(lines), (outcome.error.render(),))
     return Shown((*lines, *_result_lines(outcome, question.stage)))

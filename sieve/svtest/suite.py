@@ -20,6 +20,8 @@ from columba.sieve.run.result import Result
 from columba.sieve.run.state import Run, SuiteHost
 from columba.sieve.svtest.world import World
 
+POSTMASTER: Final = "postmaster@example.com"
+HOST: Final = "mx.example.com"
 USER: Final = "tester"
 DEFAULT_MESSAGE: Final = (
     b"From: sender@example.com\r\nTo: recipient@example.org\r\nSubject: Frop!\r\n\r\nFriep!\r\n"
@@ -78,9 +80,9 @@ class Suite(SuiteHost):
         elif (case := self.case) is not None:
             case.reason = reason or "failed without a reason"
 
-    def set_message(self, run: Run, octets: bytes) -> None:
+    def set_message(self, run: Run, octets: bytes, flags: tuple[str, ...] = ()) -> None:
         """Replace the message and derive the envelope from it."""
-        self.base = message_of(octets)
+        self.base = message_of(octets).with_flags(flags)
         run.message = self.base
         run.envelope = derived_envelope(self.base)
 

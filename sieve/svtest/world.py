@@ -29,18 +29,56 @@ class Sent:
     recipient: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message in a folder."""
+
+    octets: bytes
+    flags: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class World:
     """All that lasts beyond one result; outbox index 0 is the oldest."""
 
-    folders: dict[str, list[bytes]] = field(default_factory=lambda: {INBOX: []})
+    folders: dict[str, list[Stored]] = field(default_factory=lambda: {INBOX: []})
     outbox: list[Sent] = field(default_factory=list)
+    uses: dict[str, str] = field(default_factory=dict)
+    annotations: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def create(self, name: str) -> None:
         """Create a folder; one that exists stays as it is. Raises FolderError."""
         self.folders.setdefault(folder_name(name), [])
 
-    def folder(self, name: str) -> list[bytes]:
+    def with_use(self, use: str) -> str:
+        """Return the folder of a special use (RFC 8579), or ""."""
+        return self.uses.get(use.lower(), "")
+
+    def has(self, name: str) -> bool:
+        """Tell whether a folder is there."""
+        try:
+            return folder_name(name) in self.folders
+        except FolderError:
+            return False
+
+    def has_use(self, name: str, use: str) -> bool:
+        """Tell whether a folder, or any if name is "", has a special use."""
+        found = self.with_use(use)
+        return bool(found) and (not name or (self.has(name) and folder_name(name) == found))
+
+    def annotate(self, mailbox: str, annotation: str, value: str) -> None:
+        """Set an annotation of a folder, of the server if that is "". Raises FolderError."""
+        name = folder_name(mailbox) if mailbox else ""
+        self.annotations[name, annotation.lower()] = value
+
+    def annotation(self, mailbox: str, annotation: str) -> str | None:
+        """Return an annotation, None if it is not set or its folder is not there."""
+        if mailbox and not self.has(mailbox):
+            return None
+        name = folder_name(mailbox) if mailbox else ""
+        return self.annotations.get((name, annotation.lower()))
+
+    def folder(self, name: str) -> list[Stored]:
         """Return the messages of a folder, the oldest first. Raises FolderError."""
         messages = self.folders.get(folder_name(name))
         if messages is None:

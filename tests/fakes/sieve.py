@@ -94,7 +94,8 @@ def outcome_of(
     )
     machine = begin(script, inputs)
     event = machine.step()
-    while isinstance(event, Lookup):
+    while not isinstance(event, Finished | Failed):
+        assert isinstance(event, Lookup), event
         event = machine.step(answer_of(event, tables or {}))
     return event
 

@@ -1,0 +1,115 @@
+"""mboxmetadata and servermetadata (RFC 5490 §4, §5): annotations of mailboxes and of the server.
+
+Pure. Whoever drives the machine answers what an annotation says; one without a value is not there.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from columba.sieve.core.matching import (
+    MATCH_TAGS,
+    chosen_comparator,
+    chosen_match_type,
+    chosen_matcher,
+)
+from columba.sieve.ext.rfc5228_fileinto import mailbox_problem
+from columba.sieve.lang.binding import Bound
+from columba.sieve.lang.compiler import Compiler
+from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.tree import String
+from columba.sieve.lang.words import Extension, Kind, Positional, Word
+from columba.sieve.run.code import Asked, Code, asking
+from columba.sieve.run.requests import Found, Metadata
+from columba.sieve.run.state import Run
+from columba.sieve.run.values import Text, constant_text
+
+# The name of an entry begins with its scope (RFC 5490 §2).
+ANNOTATION: Final = re.compile(r"/(?i:private|shared)(?:/[^/*%\x00-\x19\x7f-\U0010ffff]+)+")
+
+
+def build_value(compiler: Compiler, bound: Bound) -> Code | None:
+    """RFC 5490 §4.1, §5.1: compare the value of one annotation."""
+    is_server = bound.word.name == "servermetadata"
+    at = 0 if is_server else 1
+    mailbox = _mailbox(compiler, bound, is_server)
+    entry = bound.string(at)
+    if mailbox is None or not _are_annotations(compiler, bound, (entry,)):
+        return None
+    name = compiler.text(entry)
+    kind = chosen_match_type(bound)
+    comparator = chosen_comparator(compiler, bound)
+    match = chosen_matcher(compiler, bound, kind, comparator, bound.strings(at + 1))
+    if match is None:
+        return None
+
+    def run_value(run: Run) -> Asked:
+        answer = yield Metadata(mailbox.get(run), name.get(run))
+        values = (answer.value,) if isinstance(answer, Found) else ()
+        return match(run, values)
+
+    return asking(run_value)
+
+
+def build_exists(compiler: Compiler, bound: Bound) -> Code | None:
+    """RFC 5490 §4.2, §5.2: true if all the annotations are there."""
+    is_server = bound.word.name == "servermetadataexists"
+    nodes = bound.strings(0 if is_server else 1)
+    mailbox = _mailbox(compiler, bound, is_server)
+    if mailbox is None or not _are_annotations(compiler, bound, nodes):
+        return None
+    names = compiler.texts(nodes)
+
+    def run_exists(run: Run) -> Asked:
+        for name in names:
+            answer = yield Metadata(mailbox.get(run), name.get(run))
+            if not isinstance(answer, Found):
+                return False
+        return True
+
+    return asking(run_exists)
+
+
+def _mailbox(compiler: Compiler, bound: Bound, is_server: bool) -> Text | None:
+    """Return the name of the mailbox, "" for the server; None after an error."""
+    if is_server:
+        return constant_text("")
+    node = bound.string(0)
+    name = compiler.text(node)
+    problem = mailbox_problem(name.constant) if name.constant is not None else ""
+    if problem:
+        compiler.error(node.at, f"invalid mailbox name '{name.constant!a:.100}': {problem}")
+        return None
+    return name
+
+
+def _are_annotations(compiler: Compiler, bound: Bound, nodes: Sequence[String]) -> bool:
+    for node in nodes:
+        name = compiler.text(node).constant
+        if name is not None and not ANNOTATION.fullmatch(name):
+            compiler.error(node.at, f"'{name[:60]}' is no valid annotation for the {bound.word}")
+            return False
+    return True
+
+
+_MAILBOX: Final = Positional(Kind.STRING, "mailbox")
+_NAME: Final = Positional(Kind.STRING, "annotation name")
+_NAMES: Final = Positional(Kind.STRINGS, "annotation names")
+_KEYS: Final = Positional(Kind.STRINGS, "key list")
+
+MBOXMETADATA: Final = Extension(
+    "mboxmetadata",
+    words=(
+        Word("metadata", True, build_value, (_MAILBOX, _NAME, _KEYS), MATCH_TAGS),
+        Word("metadataexists", True, build_exists, (_MAILBOX, _NAMES)),
+    ),
+    stages=TESTER,
+)
+SERVERMETADATA: Final = Extension(
+    "servermetadata",
+    words=(
+        Word("servermetadata", True, build_value, (_NAME, _KEYS), MATCH_TAGS),
+        Word("servermetadataexists", True, build_exists, (_NAMES,)),
+    ),
+    stages=TESTER,
+)

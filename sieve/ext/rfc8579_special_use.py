@@ -1,0 +1,55 @@
+"""special-use (RFC 8579): specialuse_exists, and :specialuse for fileinto.
+
+Pure. Whoever drives the machine answers which mailbox has a use.
+"""
+
+import re
+from typing import Final
+
+from columba.sieve.lang.binding import Bound
+from columba.sieve.lang.compiler import Compiler
+from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
+from columba.sieve.run.code import Asked, Code, asking
+from columba.sieve.run.requests import Found, SpecialUse
+from columba.sieve.run.state import Run
+
+# RFC 8579 §2: an IMAP flag with a backslash.
+USE: Final = re.compile(r"\\[^\x00-\x20\x7f-\U0010ffff(){%*\"\\\]]+")
+
+
+def build_exists(compiler: Compiler, bound: Bound) -> Code | None:
+    """RFC 8579 §3: with a mailbox, it must have all the uses."""
+    mailbox_node = bound.positional[0]
+    mailbox = compiler.text(bound.string(0)) if mailbox_node is not None else None
+    uses = compiler.texts(bound.strings(1))
+    for node, use in zip(bound.strings(1), uses, strict=True):
+        if use.constant is not None and not USE.fullmatch(use.constant):
+            compiler.error(node.at, f"'{use.constant[:60]}' is no special-use flag")
+            return None
+
+    def run_exists(run: Run) -> Asked:
+        where = mailbox.get(run) if mailbox is not None else ""
+        for use in uses:
+            answer = yield SpecialUse(use.get(run), where)
+            if not isinstance(answer, Found):
+                return False
+        return True
+
+    return asking(run_exists)
+
+
+SPECIAL_USE: Final = Extension(
+    "special-use",
+    words=(
+        Word(
+            "specialuse_exists",
+            True,
+            build_exists,
+            (Positional(Kind.STRING, "mailbox"), Positional(Kind.STRINGS, "special-use flags")),
+            optional_first=1,
+        ),
+    ),
+    joins=(("fileinto", (Tag("specialuse", takes=Kind.STRING),)),),
+    stages=TESTER,
+)

@@ -1,0 +1,5 @@
+require "imap4flags";
+setflag "variable" "\\Seen";
+addflag;
+setflag 3;
+keep :flags;

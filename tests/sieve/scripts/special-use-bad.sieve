@@ -1,0 +1,3 @@
+require "special-use";
+if specialuse_exists "Trash" { keep; }
+if specialuse_exists { keep; }
