@@ -18,9 +18,8 @@ from columba.common.mail.words import decode_words, encode_words
 _FIELD_END: Final = re.compile(rb"\r\n(?![ \t])")
 # RFC 5322 §3.6.8 and §4.5: ftext is any printable ASCII but colon; blanks may stand before the colon.
 _NAME: Final = re.compile(rb"([!-9;-~]+)[ \t]*:")
-_FIELDS: Final = re.compile(
-    rb"(?:[!-9;-~]++[ \t]*+:[^\r\n]*+(?:\r(?!\n)[^\r\n]*+|\n[^\r\n]*+|\r\n[ \t][^\r\n]*+)*+\r\n)*+"
-)
+# Where a line begins that is neither a field nor the continuation of one.
+_NO_FIELD: Final = re.compile(rb"\A(?![!-9;-~]+[ \t]*:)|\r\n(?![ \t]|[!-9;-~]+[ \t]*:)")
 _FOLD: Final = re.compile(rb"\r\n(?=[ \t])")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
 _BLANKS: Final = re.compile(r"([ \t]+)")
@@ -113,8 +112,7 @@ class Header:
     @property
     def is_well_formed(self) -> bool:
         """Tell whether every line belongs to a field with a name."""
-        match = _FIELDS.match(self.raw)
-        return match is not None and match.end() == len(self.raw)
+        return header_end(self.raw) == len(self.raw) and self.raw[-2:] in (b"", b"\r\n")
 
     def prepend(self, *fields: bytes) -> "Header":
         """Return a header with these raw fields (each ending in CRLF) before all others."""
@@ -209,11 +207,8 @@ def split_message(message: bytes) -> tuple[Header, bytes]:
 
 def header_end(message: bytes) -> int:
     """Return the number of octets of a mail's header block (see split_message)."""
-    match = _FIELDS.match(message)
-    end = match.end() if match else 0
-    if _NAME.match(message, end) and b"\r\n" not in message[end:]:
-        return len(message)  # the last line of a mail without body and without its CRLF
-    return end
+    match = _NO_FIELD.search(message)
+    return match.end() if match else len(message)
 
 
 def field(name: str, text: str, *, utf8: bool = False) -> bytes:

@@ -25,9 +25,9 @@ _TYPE: Final = re.compile(
 )
 _TOKEN: Final = re.compile(r"\s*([!#$%&'*+.^_`{|}~0-9A-Za-z-]+)")
 _PARAMETER: Final = re.compile(
-    r"""\s*+([^\s=;"*]++)(\*\d{1,3})?(\*)?\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^;"\s]*+))[^;"]*+"""
+    r"""\s*+([^\s=;"*]++)(\*\d{1,3})?(\*)?\s*+=\s*+(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^;"\s]*+))[^;"]*+"""
 )
-_COMMENT: Final = re.compile(r"\((?:[^()\\]|\\.)*+\)")
+_COMMENT: Final = re.compile(r"\([^()\\]*(?:\\.[^()\\]*)*\)")
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]")
 
 
@@ -268,6 +268,6 @@ def _plain(value: bytes) -> str:
     text = value[:_VALUE_SIZE].decode("utf-8", "replace")
     if "(" not in text:
         return text
-    pieces = re.split(r'("(?:[^"\\]|\\.)*+")', text)
+    pieces = re.split(r'("[^"\\]*(?:\\.[^"\\]*)*")', text)
     pieces[::2] = [_COMMENT.sub(" ", piece) for piece in pieces[::2]]
     return "".join(pieces)

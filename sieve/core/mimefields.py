@@ -22,7 +22,7 @@ OPTION_TAGS: Final = (
     Tag("contenttype", MIME_OPTION),
     Tag("param", MIME_OPTION, Kind.STRINGS),
 )
-_COMMENT: Final = re.compile(r"\((?:[^()\\]|\\.)*+\)")
+_COMMENT: Final = re.compile(r"\([^()\\]*(?:\\.[^()\\]*)*\)")
 _VALUE: Final = re.compile(r"\s*([^\s;/]+)\s*(?:/\s*([^\s;/]*))?\s*(?:;|$)")
 
 
