@@ -24,7 +24,8 @@ if string "${domain}" "" {
     reply "550 5.1.3 A recipient needs a domain";
 }
 
-if lookup "local_domains" "${domain}" {
+# This server's own name counts as a domain of ours: <postmaster> alone stands for postmaster there.
+if anyof (environment "host" "${domain}", lookup "local_domains" "${domain}") {
     # RFC 5321 §4.5.1, RFC 2142 §2: these two always reach somebody.
     if string "${local}" ["postmaster", "abuse"] { stop; }
     # ann+lists@example.org belongs to ann@example.org.

@@ -72,6 +72,9 @@ def ran(
         (b"postmaster@b.example", STRANGER, 0),
         (b"Abuse@own.example", STRANGER, 0),
         (b"postmaster@far.example", STRANGER, 550),
+        (b"postmaster@mx.b.example", STRANGER, 0),
+        (b"Postmaster@MX.b.example", STRANGER, 0),
+        (b"ann@mx.b.example", STRANGER, 550),
         (b"abuse", STRANGER, 550),
         (b'"x@far.example"@b.example', STRANGER, 550),
         (b"x%far.example@b.example", STRANGER, 550),
@@ -120,6 +123,7 @@ def test_a_silent_table_accepts_and_refuses_nothing() -> None:
         (b"bob@b.example", RouteTo("maildir", path="people/bob")),
         (b"postmaster", RouteTo("maildir", path="postmaster")),
         (b"abuse@own.example", RouteTo("maildir", path="postmaster")),
+        (b"postmaster@mx.b.example", RouteTo("maildir", path="postmaster")),
         (b"x@far.example", RouteTo("mx")),
     ],
 )
@@ -131,9 +135,14 @@ def test_where_mail_goes(recipient: bytes, route: RouteTo) -> None:
 
 def test_own_mail_is_signed_for_its_author() -> None:
     message = b"From: Ann <ann@Own.Example>\r\n\r\n"
-    assert ran(Stage.ROUTE, b"x@far.example", message=message).route == RouteTo(
+    assert ran(Stage.ROUTE, b"x@far.example", TRUSTED, message=message).route == RouteTo(
         "mx", sign="own.example"
     )
+
+
+def test_what_a_stranger_wrote_in_our_name_is_not_signed_for_us() -> None:
+    message = b"From: Boss <boss@own.example>\r\n\r\n"
+    assert ran(Stage.ROUTE, b"x@far.example", STRANGER, message=message).route == RouteTo("mx")
 
 
 def test_an_alias_sends_on() -> None:
