@@ -9,10 +9,18 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import zmq
+import zmq.backend
 
 from columba.common import limits
 
 DRAIN_CAP: Final = 200
+# The plain calls and numbers below pyzmq's own wrappers: flags as enums cost as much as the sending itself.
+_send, _recv, _get = zmq.backend.Socket.send, zmq.backend.Socket.recv, zmq.backend.Socket.get
+_DONTWAIT: Final = int(zmq.DONTWAIT)
+_MORE: Final = int(zmq.DONTWAIT | zmq.SNDMORE)
+_RCVMORE: Final = int(zmq.RCVMORE)
+_EVENTS: Final = int(zmq.EVENTS)
+_POLLIN: Final = int(zmq.POLLIN)
 Frames = list[bytes]
 Gate = Callable[["zmq.Frame"], bool]
 
@@ -39,21 +47,21 @@ class Pump:
 
     def send(self, frames: Sequence[bytes]) -> None:
         """Send, or raise zmq.Again (no peer, or full), or zmq.ZMQError with EHOSTUNREACH."""
+        socket, last = self._socket, len(frames) - 1
         try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
+            for number, frame in enumerate(frames):
+                _send(socket, frame, _DONTWAIT if number == last else _MORE)
         finally:
-            self._drain_soon()
+            if self._has_input():
+                self._drain_soon()
 
     def drain(self) -> None:
         """Read what is there."""
         self._drain_is_due = False
         for _ in range(DRAIN_CAP):
-            if self._is_closed:
+            if self._is_closed or not self._has_input():
                 return
-            try:
-                frames = self._receive()
-            except zmq.Again:
-                return
+            frames = self._receive()
             if frames:
                 self._on_frames(frames)
         self._drain_soon()
@@ -66,11 +74,18 @@ class Pump:
             self._socket.close(0)
 
     def _receive(self) -> Frames:
-        if self._gate is None:
-            return self._socket.recv_multipart(zmq.NOBLOCK)
-        first = self._socket.recv(zmq.NOBLOCK, copy=False)
-        rest = self._socket.recv_multipart(zmq.NOBLOCK) if first.more else []
-        return [first.bytes, *rest] if self._gate(first) else []
+        socket = self._socket
+        try:
+            first = socket.recv(_DONTWAIT, copy=False)
+        except zmq.Again:
+            return []
+        frames = [first.bytes]
+        while _get(socket, _RCVMORE):
+            frames.append(_recv(socket, _DONTWAIT))
+        return frames if self._gate is None or self._gate(first) else []
+
+    def _has_input(self) -> bool:
+        return bool(not self._is_closed and int(_get(self._socket, _EVENTS)) & _POLLIN)
 
     def _drain_soon(self) -> None:
         if not self._drain_is_due and not self._is_closed:
