@@ -10,10 +10,12 @@ from typing import Final
 from columba.sieve.ext.registry import language as standard_language
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.errors import CompileErrors, ErrorLog, Source
+from columba.sieve.lang.includes import Includes, Loaded, Loader
 from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.parser import parse
 from columba.sieve.lang.stage import Stage
 from columba.sieve.lang.words import Language
+from columba.sieve.run.code import Code
 from columba.sieve.run.machine import Failed, Finished, Inputs, Machine, Outcome, Script
 
 DEFAULT_LIMITS: Final = Limits()
@@ -28,34 +30,46 @@ def compile_script(
     tables: Collection[str] | None = None,
     language: Language | None = None,
     is_traced: bool = False,
+    loader: Loader | None = None,
 ) -> Script | CompileErrors:
     """Compile a script for a stage.
 
     name is what errors call the file. tables: the look-up tables that exist, None if that is not known.
-    is_traced: the code tells Inputs.trace what it does; it is slower.
+    is_traced: the code tells Inputs.trace what it does; it is slower. loader finds included scripts.
     """
-    source = Source(octets[: limits.script_bytes], name)
-    log = ErrorLog(source)
-    if len(octets) > limits.script_bytes:
-        log.add(0, f"the script is larger than {limits.script_bytes} octets")
-        return log.taken("parsing")
-    commands = parse(source, log, limits)
-    if len(log):
-        return log.taken("parsing")
     known = None if tables is None else frozenset(tables)
-    compiler = Compiler(
-        source,
-        log,
-        language or standard_language(),
-        stage,
-        limits,
-        tables=known,
-        is_traced=is_traced,
-    )
-    code = compiler.block(commands, is_top=True)
-    if len(log):
-        return log.taken("validation")
-    return Script(source, stage, code, frozenset(compiler.required))
+    words = language or standard_language()
+
+    def compile_one(loaded: Loaded) -> Script | CompileErrors:
+        source = Source(loaded.octets[: limits.script_bytes], loaded.name)
+        log = ErrorLog(source)
+        if len(loaded.octets) > limits.script_bytes:
+            log.add(0, f"the script is larger than {limits.script_bytes} octets")
+            return log.taken("parsing")
+        commands = parse(source, log, limits)
+        if len(log):
+            return log.taken("parsing")
+        compiler = Compiler(
+            source,
+            log,
+            words,
+            stage,
+            limits,
+            tables=known,
+            is_traced=is_traced,
+            includes=includes,
+        )
+        code = compiler.block(commands, is_top=True)
+        if len(log):
+            return log.taken("validation")
+        return Script(source, stage, code, frozenset(compiler.required))
+
+    def compile_included(loaded: Loaded) -> Code | CompileErrors:
+        made = compile_one(loaded)
+        return made if isinstance(made, CompileErrors) else made.code
+
+    includes = Includes(loader or (lambda location, name: None), compile_included, [name])
+    return compile_one(Loaded(octets, name))
 
 
 def begin(script: Script, inputs: Inputs) -> Machine:

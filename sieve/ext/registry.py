@@ -22,6 +22,7 @@ from columba.sieve.ext.rfc5230_vacation import VACATION, VACATION_SECONDS
 from columba.sieve.ext.rfc5231_relational import RELATIONAL
 from columba.sieve.ext.rfc5232_imap4flags import IMAP4FLAGS
 from columba.sieve.ext.rfc5233_subaddress import SUBADDRESS
+from columba.sieve.ext.rfc5235_spamtest import SPAMTEST, SPAMTESTPLUS, VIRUSTEST
 from columba.sieve.ext.rfc5260_date import DATE
 from columba.sieve.ext.rfc5260_index import INDEX
 from columba.sieve.ext.rfc5293_editheader import EDITHEADER
@@ -29,6 +30,7 @@ from columba.sieve.ext.rfc5429_reject import EREJECT, REJECT
 from columba.sieve.ext.rfc5463_ihave import IHAVE
 from columba.sieve.ext.rfc5490_mailbox import MAILBOX
 from columba.sieve.ext.rfc5490_metadata import MBOXMETADATA, SERVERMETADATA
+from columba.sieve.ext.rfc6609_include import INCLUDE
 from columba.sieve.ext.rfc7352_duplicate import DUPLICATE
 from columba.sieve.ext.rfc8579_special_use import SPECIAL_USE
 from columba.sieve.ext.rfc8580_fcc import FCC
@@ -54,6 +56,7 @@ def language() -> Language:
             FILEINTO,
             IHAVE,
             IMAP4FLAGS,
+            INCLUDE,
             INDEX,
             LOOKUP,
             MAILBOX,
@@ -65,10 +68,13 @@ def language() -> Language:
             ROUTE,
             SERVERMETADATA,
             SMTP,
+            SPAMTEST,
+            SPAMTESTPLUS,
             SPECIAL_USE,
             SUBADDRESS,
             VACATION,
             VACATION_SECONDS,
             VARIABLES,
+            VIRUSTEST,
         ),
     )

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from columba.sieve.lang import strings
 from columba.sieve.lang.binding import Binder, Bound
-from columba.sieve.lang.errors import ErrorLog, Position, Source
+from columba.sieve.lang.errors import CompileErrors, ErrorLog, Position, Source
+from columba.sieve.lang.includes import Includes
 from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.lang.tree import Command, Node, String, Test
@@ -52,7 +53,9 @@ class Compiler:
         *,
         tables: frozenset[str] | None = None,
         is_traced: bool = False,
+        includes: Includes | None = None,
     ) -> None:
+        self.includes = includes
         self.language = language
         self.stage = stage
         self.limits = limits
@@ -75,6 +78,10 @@ class Compiler:
     def error(self, at: int, text: str) -> None:
         """Note a mistake."""
         self._log.add(at, text)
+
+    def adopt(self, errors: CompileErrors) -> None:
+        """Note the mistakes of an included script."""
+        self._log.adopt(errors)
 
     def place(self, at: int) -> Position:
         """Return the place of a node, for run-time errors."""

@@ -121,6 +121,10 @@ class ErrorLog:
         place = self._source.position(at)
         self._errors.append(ScriptError(text, place, self._source))
 
+    def adopt(self, errors: CompileErrors) -> None:
+        """Take over the mistakes of an included script."""
+        self._errors.extend(errors.errors)
+
     def taken(self, phase: str) -> CompileErrors:
         """Return what was noted; there must be something."""
         return CompileErrors(self._source.name, phase, tuple(self._errors))

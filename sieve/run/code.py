@@ -15,6 +15,8 @@ from columba.sieve.run.state import Run
 
 GO: Final = 0  # a command's answer: go on with the next one
 STOP: Final = 1  # end the script
+RETURN: Final = 2  # end this script, not the one that included it
+BREAK: Final = 3  # leave a loop
 
 Asked = Generator[Request, Answer, int]
 

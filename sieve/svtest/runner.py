@@ -15,7 +15,7 @@ from columba.sieve.lang.stage import Stage
 from columba.sieve.lang.tokens import END, Lexer, Token
 from columba.sieve.run.machine import Failed, Inputs, Machine
 from columba.sieve.svtest.scripts import drive, test_extension
-from columba.sieve.svtest.suite import HOST, Case, Suite, clock_ns, derived_envelope
+from columba.sieve.svtest.suite import HOST, Case, Suite, clock_ns, derived_envelope, loader_of
 from columba.sieve.view import environment
 
 EXIT_PASSED: Final = 0
@@ -57,7 +57,9 @@ def run_file(path: FilePath, time_limit_s: int = 0) -> FileResult:
     octets = path.read_bytes()
     cases = find_cases(octets, str(path))
     suite_language = language().with_extension(test_extension(str(path.parent)))
-    script = compile_script(octets, str(path), Stage.DELIVERY, language=suite_language)
+    script = compile_script(
+        octets, str(path), Stage.DELIVERY, language=suite_language, loader=loader_of(path)
+    )
     if isinstance(script, CompileErrors):
         print(script.render(), file=sys.stderr)
         return FileResult(path, tuple(cases), "the file does not compile")

@@ -31,7 +31,7 @@ from columba.sieve.run.state import Run
 from columba.sieve.run.values import constant_text
 from columba.sieve.svtest import cases
 from columba.sieve.svtest.deliver import execute
-from columba.sieve.svtest.suite import Suite, clock_ns, suite_of
+from columba.sieve.svtest.suite import Suite, clock_ns, loader_of, suite_of
 from columba.sieve.svtest.world import World
 
 
@@ -43,7 +43,12 @@ def compile_into(suite: Suite, path: FilePath) -> Script | None:
         suite.errors.append(f"can't read {path.name}: {error.strerror}")
         return None
     script = compile_script(
-        octets, str(path), suite.stage, limits=suite.limits, language=suite.language
+        octets,
+        str(path),
+        suite.stage,
+        limits=suite.limits,
+        language=suite.language,
+        loader=loader_of(suite.path),
     )
     if isinstance(script, CompileErrors):
         suite.errors.extend(script.texts)

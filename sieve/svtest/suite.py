@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Final
 
+from columba.sieve.lang.includes import Loaded, Loader
 from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.lang.words import Language
@@ -98,6 +99,20 @@ class Suite(SuiteHost):
         self.is_kept = False
         if empties_outbox:
             self.world.outbox.clear()
+
+
+def loader_of(path: FilePath) -> Loader:
+    """Return what finds the scripts that are included from beside a test file."""
+    folders = {"personal": path.parent / "included", "global": path.parent / "included-global"}
+
+    def load(location: str, name: str) -> Loaded | None:
+        file = folders[location] / f"{name}.sieve"
+        try:
+            return Loaded(file.read_bytes(), str(file))
+        except OSError:
+            return None
+
+    return load
 
 
 def clock_ns() -> int:

@@ -1,0 +1,33 @@
+"""Scripts that include others: what one compilation knows of them.
+
+Pure. Whoever starts the compilation gives a function that finds scripts; each is compiled once, and one that
+would include itself is an error.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from columba.sieve.lang.errors import CompileErrors
+from columba.sieve.run.code import Code
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A script that was found; name is what errors call it, and the same for the same script."""
+
+    octets: bytes
+    name: str
+
+
+Loader = Callable[[str, str], Loaded | None]  # location ("personal", "global") and name
+CompileOne = Callable[[Loaded], Code | CompileErrors]
+
+
+@dataclass(slots=True)
+class Includes:
+    """What all scripts of one compilation share. open: the names of those being compiled, outermost first."""
+
+    load: Loader
+    compile: CompileOne
+    open: list[str]
+    known: dict[str, Code] = field(default_factory=dict)

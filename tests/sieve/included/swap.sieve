@@ -1,0 +1,4 @@
+require ["include", "variables"];
+global "shared";
+set "own" "other";
+set "shared" "was ${shared}";
