@@ -34,6 +34,7 @@ from columba.common.off_loop import OffLoop
 
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
+GC_ALLOCATIONS: Final = 20_000  # a mail leaves few cycles: look for them seldom
 DRAIN_RESERVE_S: Final = 1.0
 BEAT_GAP_S: Final = 0.05  # between two status records, however often something changes
 PUSH_S: Final = 5.0
@@ -236,6 +237,7 @@ async def _live(make: Make[S], birth: Birth, settings: S) -> int:
     await service.start()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GC_ALLOCATIONS, 20, 50)
     beat = context.spawn(_beat(context, service), "status records")
     pushes = context.spawn(_push(context, service), "metrics")
     await context.wait_stop()

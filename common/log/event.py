@@ -7,12 +7,14 @@ without the first byte is noise of a library and is logged as an error. Fields w
 """
 
 import os
+import re
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Final
 
 Value = str | int | float | bool | None
 Sink = Callable[["Level", str], None]
+_PLAIN: Final = re.compile(r'[^\x00-\x20"=]+')  # needs no quotes
 LINE_MAX: Final = 4000  # below PIPE_BUF, so that lines of two processes never mix
 
 
@@ -86,6 +88,6 @@ def _show(value: Value) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     text = str(value)
-    if text and all(" " < c != '"' and c != "=" for c in text):
+    if _PLAIN.fullmatch(text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
