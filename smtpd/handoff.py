@@ -270,9 +270,11 @@ class Handoff:
 
 def _may_queue(session: Session, transaction: Transaction, unverified: bool) -> wire.MayQueue:
     # promises §2.2: only where a failure could be reported; a null sender's mail never.
+    if not transaction.mail.sender:
+        return "no"
     if session.is_trusted:
         return "yes"
-    return "hold" if unverified and transaction.mail.sender else "no"
+    return "hold" if unverified else "no"
 
 
 def _text(address: bytes) -> str:

@@ -121,6 +121,7 @@ TLS_ACTIVE: Final = reply(503, "5.5.1", "TLS is already active")
 AUTH_TWICE: Final = reply(503, "5.5.1", "Already authenticated")
 
 TOO_MANY_RECIPIENTS: Final = reply(452, "4.5.3", "Too many recipients")
+NO_RELAYING: Final = reply(550, "5.7.1", "Relaying denied")
 TOO_MANY_ERRORS: Final = reply(421, "4.7.0", "Too many errors, closing")
 BAD_NEWLINE: Final = reply(
     550, "5.5.2", "Message contains a bare <CR> or <LF>; lines end with <CR><LF>"

@@ -19,15 +19,15 @@ def rcpt(conversation: Conversation, command: Rcpt) -> Result:
     address = _complete(conversation, command.recipient)
     if conversation.shared.stages.has("rcpt"):
         return _asked(conversation, transaction, command, address)
+    if _is_strange(conversation):
+        return say(codes.NO_RELAYING)  # no script has allowed it
     transaction.add(command, address)
     return say(codes.RECIPIENT_OK)
 
 
 def _must_stand_alone(conversation: Conversation, transaction: Transaction) -> bool:
-    """promises §2.4: a stranger's bounce has one recipient; so has what no script tells us the groups of."""
-    if not _is_strange(conversation):
-        return False
-    return not transaction.mail.sender or not conversation.shared.stages.has("rcpt")
+    """promises §2.4: mail of the null sender has one recipient, for nobody could hear of one that failed."""
+    return not transaction.mail.sender and conversation.session.role is not Role.LMTP
 
 
 def _is_strange(conversation: Conversation) -> bool:

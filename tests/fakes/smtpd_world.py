@@ -26,7 +26,7 @@ from columba.smtpd.settings import Settings
 Outcomes = Callable[[wire.Handoff], tuple[wire.Outcome, ...]]
 PLAIN = {
     "postmaster_address": "postmaster@mx.example",
-    "sieve_rcpt": "",
+    "sieve_rcpt": "/rcpt.sieve",
     "hostname": "mx.example",
     "auth_socket": "",
 }
@@ -94,6 +94,11 @@ class World:
     def requests(self, kind: type[msgspec.Struct]) -> list[wire.Request]:
         """Return what was asked of this kind."""
         return [call.request for call in self.seen if isinstance(call.request, kind)]
+
+    @property
+    def mails(self) -> list[Incoming]:
+        """Return the calls that handed over a mail."""
+        return [call for call in self.seen if isinstance(call.request, wire.Handoff)]
 
     async def close(self) -> None:
         """End everything."""

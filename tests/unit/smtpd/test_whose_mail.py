@@ -1,0 +1,46 @@
+"""Whose mail is taken for whom, where no script has the word."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from columba.common.ipc import wire
+from tests.fakes.smtpd_world import World, connect
+
+MESSAGE = b"Message-ID: <1@b>\r\n\r\nbody\r\n.\r\n"
+
+
+@contextlib.asynccontextmanager
+async def started(folder: Path, *kinds: str, **changed: object) -> AsyncIterator[World]:
+    world = World(folder, **changed)
+    await world.start(*kinds)
+    try:
+        yield world
+    finally:
+        await world.close()
+
+
+async def test_without_a_script_strangers_may_send_to_nobody(tmp_path: Path) -> None:
+    async with started(tmp_path, "smtp", "lmtp", sieve_rcpt="") as world:
+        for name, code in (("smtp", "550 5.7.1"), ("lmtp", "250")):
+            client = await connect(world, name)
+            await client.ask("LHLO x" if name == "lmtp" else "EHLO x")
+            await client.ask("MAIL FROM:<a@b.example>")
+            assert (await client.ask("RCPT TO:<c@d.example>")).startswith(code)
+
+
+async def test_mail_of_the_null_sender_has_one_recipient_and_is_never_queued(
+    tmp_path: Path,
+) -> None:
+    changed = {"trusted_networks": ["127.0.0.0/8"], "queue_unverified": True}
+    async with started(tmp_path, **changed) as world:
+        client = await connect(world)
+        await client.ask("EHLO x")
+        await client.ask("MAIL FROM:<>")
+        assert (await client.ask("RCPT TO:<c@d.example>")).startswith("250")
+        assert (await client.ask("RCPT TO:<e@d.example>")).startswith("452 4.5.3")
+        await client.ask("DATA")
+        assert (await client.ask(MESSAGE)).startswith("250")
+        (handoff,) = world.requests(wire.Handoff)
+        assert isinstance(handoff, wire.Handoff)
+        assert (handoff.may_queue, len(handoff.recipients)) == ("no", 1)
