@@ -27,6 +27,7 @@ from columba.sieve.ext.rfc5260_date import DATE
 from columba.sieve.ext.rfc5260_index import INDEX
 from columba.sieve.ext.rfc5293_editheader import EDITHEADER
 from columba.sieve.ext.rfc5429_reject import EREJECT, REJECT
+from columba.sieve.ext.rfc5435_enotify import ENOTIFY
 from columba.sieve.ext.rfc5463_ihave import IHAVE
 from columba.sieve.ext.rfc5490_mailbox import MAILBOX
 from columba.sieve.ext.rfc5490_metadata import MBOXMETADATA, SERVERMETADATA
@@ -49,6 +50,7 @@ def language() -> Language:
             DUPLICATE,
             EDITHEADER,
             ENCODED_CHARACTER,
+            ENOTIFY,
             ENVELOPE_EXTENSION,
             ENVIRONMENT,
             EREJECT,

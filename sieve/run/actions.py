@@ -5,7 +5,7 @@ shows. `cancels_keep`: the implicit keep of RFC 5228 §2.10.2 falls away. `flags
 does not say.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 RouteKind = Literal["mx", "relay", "lmtp", "maildir", "discard"]
@@ -122,4 +122,38 @@ class Vacation:
     cancels_keep: ClassVar = False
 
 
-Action = Vacation | Keep | FileInto | Redirect | Discard | Reject | Reply | RouteTo
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Send a notification by mail (RFC 5435, RFC 5436). body None: our own words; fields: name and text.
+
+    sender: its From field, "" if not said; message is what the script says, subject what the URI does.
+    """
+
+    to: tuple[str, ...]
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+    sender: str = ""
+    importance: str = "2"
+    message: str = ""
+    subject: str = ""
+    body: str | None = None
+    fields: tuple[tuple[str, str], ...] = ()
+    copy: FileInto | None = None
+    name: ClassVar = "notify"
+    cancels_keep: ClassVar = False
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """All who are notified."""
+        return self.to + self.cc + self.bcc
+
+    def without(self, known: frozenset[str]) -> "Notify":
+        """Return it for those who are not known, in lower case."""
+        to, cc, bcc = (
+            tuple(address for address in some if address.lower() not in known)
+            for some in (self.to, self.cc, self.bcc)
+        )
+        return replace(self, to=to, cc=cc, bcc=bcc)
+
+
+Action = Notify | Vacation | Keep | FileInto | Redirect | Discard | Reject | Reply | RouteTo

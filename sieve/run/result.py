@@ -14,6 +14,7 @@ from columba.sieve.run.actions import (
     Action,
     FileInto,
     Keep,
+    Notify,
     Redirect,
     Reject,
     Reply,
@@ -22,6 +23,7 @@ from columba.sieve.run.actions import (
 )
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.message import Message
+from columba.sieve.run.options import number
 
 INBOX: Final = "INBOX"
 _DELIVERS: Final = (Keep, FileInto, Redirect)
@@ -60,6 +62,10 @@ class Result:
 
     def add(self, action: Action, message: Message, place: Position) -> None:
         """Add an action. Raises ScriptFailure on a conflict or past a limit."""
+        if isinstance(action, Notify):
+            action = action.without(self._notified())
+            if not action.recipients:
+                return
         if self._merged(action, message, place) or self._is_dropped(action, place):
             return
         if len(self.entries) >= self._limits.actions:
@@ -68,6 +74,10 @@ class Result:
             count = sum(isinstance(entry.action, Redirect) for entry in self.entries)
             if count >= self._limits.redirects:
                 raise ScriptFailure("number of redirect actions exceeds policy limit", place)
+        if isinstance(action, Notify):
+            count = sum(isinstance(entry.action, Notify) for entry in self.entries)
+            if count >= most_notifications(self._limits):
+                raise ScriptFailure("number of notify actions exceeds policy limit", place)
         self.entries.append(Entry(action, message, place))
 
     def executed(self) -> "Result":
@@ -75,6 +85,10 @@ class Result:
         result = Result(self._limits, tuple(replace(e, is_executed=True) for e in self.entries))
         result.flags = self.flags
         return result
+
+    def _notified(self) -> frozenset[str]:
+        notices = [entry.action for entry in self.entries if isinstance(entry.action, Notify)]
+        return frozenset(address.lower() for each in notices for address in each.recipients)
 
     def _merged(self, action: Action, message: Message, place: Position) -> bool:
         """Merge an action into an equal one."""
@@ -102,6 +116,11 @@ class Result:
         return False
 
 
+def most_notifications(limits: Limits) -> int:
+    """Return how many notify actions one result may have."""
+    return number(limits.options, "sieve_notify_max_notifications", 10)
+
+
 def _conflict(first: Action, second: Action) -> bool:
     """RFC 5429 §2.2: refusing goes with nothing that delivers, and not with a second refusal.
 
@@ -126,7 +145,7 @@ def _identity(action: Action) -> tuple[str, str] | None:
         case Redirect(address=address):
             local, _, domain = address.rpartition("@")
             return ("redirect", f"{local}@{domain.lower()}")
-        case Reject() | Reply() | Vacation():
+        case Reject() | Reply() | Vacation() | Notify():
             return None
         case RouteTo():
             return ("route", "")

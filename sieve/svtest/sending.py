@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from columba.common.mail.addresses import Mailbox
+from columba.common.mail.addresses import Mailbox, parse_mailboxes
 from columba.common.mail.dsn import Action as DsnAction
 from columba.common.mail.dsn import Fate, Report, write_dsn
 from columba.common.mail.header import Header, field
-from columba.sieve.run.actions import FileInto, Redirect, Reject, Reply, Vacation
+from columba.sieve.run.actions import FileInto, Notify, Redirect, Reject, Reply, Vacation
 from columba.sieve.run.envelope import NULL_PATH, Path, parse_path
 from columba.sieve.run.message import Message, message_of
+from columba.sieve.run.notify import notice_of
 from columba.sieve.run.result import Entry
 from columba.sieve.run.state import Run
 from columba.sieve.run.vacation import reply_to
@@ -29,6 +30,8 @@ def send(run: Run, suite: Suite, entry: Entry) -> None:
             _report(run, suite, entry.message, text)
         case Reply(lines=lines):
             _report(run, suite, entry.message, "\n".join(lines))
+        case Notify() as notify:
+            _notify(run, suite, entry, notify)
         case Vacation() as vacation:
             _vacation(run, suite, entry, vacation)
         case _:
@@ -107,6 +110,26 @@ def _vacation(run: Run, suite: Suite, entry: Entry, action: Vacation) -> None:
         return
     octets = written.header.raw + b"\r\n" + written.body
     suite.world.outbox.append(Sent(octets, written.sender, written.to))
+    store_copy(run, suite, entry, action.copy, octets)
+
+
+def _notify(run: Run, suite: Suite, entry: Entry, action: Notify) -> None:
+    id = f"notify.{len(suite.world.outbox)}"
+    notice = notice_of(run, entry.message, action, POSTMASTER, HOST, id)
+    if notice is None:
+        return
+    octets = notice.header.raw + b"\r\n" + notice.body
+    sender = NULL_PATH
+    if run.envelope.sender is not None and not run.envelope.sender.is_null:
+        author = notice.header.get("from")
+        boxes = parse_mailboxes(author.value) if author is not None else ()
+        default = Path(boxes[0].local, boxes[0].domain) if boxes else NULL_PATH
+        policy = suite.settings.get("sieve_notify_mailto_envelope_from", "")
+        sender = chosen_sender(run, suite, policy, default)
+    for address in action.recipients:
+        to = parse_path(address)
+        if to is not None:
+            suite.world.outbox.append(Sent(octets, sender, to))
     store_copy(run, suite, entry, action.copy, octets)
 
 

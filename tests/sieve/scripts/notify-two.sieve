@@ -1,0 +1,1 @@
+require "enotify"; notify "mailto:a@example.com"; notify "mailto:b@example.com";
