@@ -40,6 +40,8 @@ from columba.smtpd.shared import Shared
 HIGH_WATER: Final = 256 * 1024  # octets that wait in the codec while a job runs
 HANDSHAKE_S: Final = 30.0
 LAST_WORD_S: Final = 5.0  # for the client's close after our last reply
+FLUSH_S: Final = 30.0  # for the client to read that reply
+TURN: Final = 100  # events that are answered before other connections have their turn
 
 
 class Registry(Protocol):
@@ -58,8 +60,9 @@ class Connection(asyncio.Protocol):
     """One client. `ip` is "" on unix sockets."""
 
     __slots__ = (
-        "_conversation", "_early", "_is_ending", "_is_full", "_is_lost", "_is_paused", "_is_retiring", "_job",
-        "_last_input", "_listener", "_loop", "_registry", "_shared", "_timer", "_told", "_transport", "core", "ip",
+        "_conversation", "_early", "_is_ending", "_is_full", "_is_half", "_is_lost", "_is_paused", "_is_retiring",
+        "_is_scheduled", "_job", "_last_input", "_listener", "_loop", "_registry", "_shared", "_timer", "_told",
+        "_transport", "core", "ip",
     )  # fmt: skip
 
     def __init__(self, shared: Shared, registry: Registry, listener: Listener) -> None:
@@ -70,7 +73,7 @@ class Connection(asyncio.Protocol):
         self._early: list[bytes] | None = None  # data inside TLS, while the upgrade is under way
         self._told: list[Told] = []  # answers that the client is not known to have
         self._is_ending = self._is_full = self._is_lost = self._is_paused = False
-        self._is_retiring = False
+        self._is_retiring = self._is_scheduled = self._is_half = False
         self._last_input = 0.0
         self.ip = ""
 
@@ -108,19 +111,19 @@ class Connection(asyncio.Protocol):
         except RemoteProtocolError as error:
             self._violated(error)
             return
-        if self._job is None:
+        if self._job is None and not self._is_scheduled:
             self._pump()
-        elif self.core.buffered > HIGH_WATER and not self._is_paused:
-            self._is_paused = True
-            self._transport.pause_reading()
+        self._balance()
 
     def eof_received(self) -> bool:
         """Take an orderly close. Answer a job's result still, where the transport can be half open."""
         if self._told:
             self._tell()
-        if self._job is None:
+        self._is_half = True
+        if self._job is None and not self._is_scheduled:
             return False
-        self._conversation.leave()
+        if self._job is not None:
+            self._conversation.leave()
         return not self._conversation.session.tls
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -131,10 +134,9 @@ class Connection(asyncio.Protocol):
         for told in self._told:
             self._shared.handoff.untold(told)
         self._told.clear()
+        self._conversation.leave()
         if self._job is None:
             self._conversation.reset()
-        else:
-            self._conversation.leave()
         self._registry.closed(self)
 
     def pause_writing(self) -> None:
@@ -145,7 +147,7 @@ class Connection(asyncio.Protocol):
         """Go on."""
         self._is_full = False
         if self._job is None:
-            self._pump()
+            self._pump_soon()
 
     def retire(self) -> None:
         """Close with 421 as soon as no message is on its way."""
@@ -196,19 +198,44 @@ class Connection(asyncio.Protocol):
         return Response(())
 
     def _pump(self) -> None:
-        """Answer events until one must wait or there is none."""
+        """Answer events until one must wait, there is none, or others have their turn."""
+        self._is_scheduled = False
         try:
-            while self._job is None and not self._is_full and not self._is_ending:
+            for _ in range(TURN):
+                if self._job is not None or self._is_full or self._is_ending:
+                    break
                 event = self.core.next_event()
                 if isinstance(event, Wait):
                     break
                 self._handle(event)
+            else:
+                self._pump_soon()
         except RemoteProtocolError as error:
             self._violated(error)
         except Exception as error:  # the connection loop
             self._crashed(error)
         if self._is_retiring and not self._is_ending and self._job is None:
             self.retire()
+        if self._is_half and self._job is None and not (self._is_scheduled or self._is_ending):
+            self._end()
+        self._balance()
+
+    def _pump_soon(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def _balance(self) -> None:
+        """Read no more while much waits to be answered; read on when it is."""
+        if self._is_lost or self._is_ending:
+            return
+        is_much = self.core.buffered > HIGH_WATER
+        if is_much and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        elif self._is_paused and not is_much:
+            self._is_paused = False
+            self._transport.resume_reading()
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -222,6 +249,7 @@ class Connection(asyncio.Protocol):
             case AuthLine(text):
                 self._take(auth.line(self._conversation, text))
             case Rejected(reply, close):
+                self._conversation.cancel_auth()  # a refused line ends an exchange
                 self._finish(say(reply, Then.CLOSE if close else Then.GO_ON))
 
     def _take(self, result: Result) -> None:
@@ -244,9 +272,6 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # the connection loop
             self._job = None
             self._crashed(error)
-        if self._is_paused and not self._is_lost and not self._is_ending:
-            self._is_paused = False
-            self._transport.resume_reading()
         self._last_input = self._loop.time()
         self._pump()
 
@@ -326,6 +351,7 @@ class Connection(asyncio.Protocol):
         """Close; where the client's close shows that it has our answer, wait for that a little."""
         self._is_ending = True
         if not self._told:
+            self._arm(FLUSH_S)
             self._transport.close()
             return
         self._arm(LAST_WORD_S)

@@ -101,8 +101,13 @@ class Conversation:
         """The client is gone: begin nothing more for it."""
         for call in self.calls:
             call.cancel()
+        self.cancel_auth()
+
+    def cancel_auth(self) -> None:
+        """End an open exchange, so that the auth service forgets it."""
         if self.auth_number and self.shared.auth is not None:
             self.shared.auth.cancel(self.auth_number)
+        self.auth_number = 0
 
 
 def judged(verdict: wire.Verdict, ok: Reply) -> Response:

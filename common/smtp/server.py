@@ -24,6 +24,7 @@ from columba.common.smtp.extensions import Extensions
 from columba.common.smtp.path import SyntaxProblem
 from columba.common.smtp.state import Phase, next_phase, out_of_order
 
+PUT_OFF: Final = (452, "4.5.3")
 _CONTROLS: Final = bytes(n for n in range(32)) + b"\x7f"
 
 
@@ -98,7 +99,7 @@ class ServerConnection:
 
     __slots__ = (
         "_body", "_buffer", "_due", "_end", "_errors", "_limits", "_lmtp", "_open", "_phase",
-        "accepted", "offer",
+        "_put_off", "accepted", "offer",
     )  # fmt: skip
 
     def __init__(self, bounds: ServerLimits = DEFAULT_LIMITS, lmtp: bool = False) -> None:
@@ -108,6 +109,7 @@ class ServerConnection:
         self._open: Verb | None = None  # the command that waits for our reply
         self._due = 0  # replies that are due to it
         self._errors = 0
+        self._put_off = 0  # recipients since the last mail that were answered PUT_OFF
         self._body: DataReceiver | None = None
         self._end: EndOfBody | None = None  # read, but not yet told
         self.accepted = 0  # recipients of this transaction
@@ -183,8 +185,7 @@ class ServerConnection:
         if not self._due:
             raise LocalProtocolError(f"no reply is due, but {reply.code} was to be sent")
         self._due -= 1
-        if reply.code >= 400:
-            self._errors += 1
+        self._count(reply)
         verb = self._open
         if verb is None:
             self._close_if(reply)
@@ -207,6 +208,14 @@ class ServerConnection:
             self._phase = Phase.CONNECTED
         self._reset()
         self.offer = extensions.NONE
+
+    def _count(self, reply: Reply) -> None:
+        """Count an error. A recipient that is put off to another transaction is none (RFC 5321 §4.5.3.1.10)."""
+        is_put_off = (reply.code, reply.enhanced) == PUT_OFF
+        if is_put_off and self._put_off < self._limits.recipients:
+            self._put_off += 1
+        elif reply.code >= 400:
+            self._errors += 1
 
     def _expect(self, verb: Verb | None, replies: int = 1) -> None:
         self._open, self._due = verb, replies
@@ -253,6 +262,8 @@ class ServerConnection:
             raise SyntaxProblem(codes.AFTER_STARTTLS)
         before = self._phase
         self._phase = next_phase(before, verb, reply)
+        if verb is Verb.DATA and before is Phase.BODY and reply.code < 300:
+            self._put_off = 0
         if verb is Verb.RCPT and reply.positive:
             self.accepted += 1
         elif self._phase is Phase.READY:

@@ -122,6 +122,7 @@ class AuthClient:
         error = PeerGoneError(problem)
         if self._offered is not None and not self._offered.done():
             self._offered.set_exception(ConnectionError(problem))
+            self._offered.exception()  # nobody waits for it when connecting failed
         for future in self._open.values():
             if not future.done():
                 future.set_exception(error)

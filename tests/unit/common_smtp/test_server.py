@@ -151,3 +151,18 @@ def test_a_421_ends_the_session_in_every_phase() -> None:
     server.core.next_event()
     server.core.send(codes.unavailable("mx.example", "busy"))
     assert server.core.next_event() is Wait.CLOSED
+
+
+def test_recipients_that_are_put_off_are_no_errors() -> None:
+    """RFC 5321 §4.5.3.1.10: the client sends them in another transaction, when this one was taken."""
+    server = FakeServer(bounds=ServerLimits(recipients=40, errors=3))
+    server.feed(RECIPIENT + b"RCPT TO:<e@f.example>\r\n" * 60 + b"DATA\r\nx: y\r\n.\r\n")
+    assert server.output.endswith(b"250 2.0.0 Ok\r\n")
+    assert server.core.errors == 0
+
+
+def test_recipients_that_are_put_off_without_end_are_errors() -> None:
+    server = FakeServer(bounds=ServerLimits(recipients=5, errors=3))
+    server.feed(RECIPIENT + b"RCPT TO:<e@f.example>\r\n" * 60)
+    assert server.core.phase is Phase.CLOSED
+    assert server.output.count(b"\r\n452 ") == 5 + 3
