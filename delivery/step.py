@@ -303,9 +303,9 @@ class DeliveryStep:
     def _settle(self, handoff: wire.Handoff, outcomes: tuple[wire.Outcome, ...]) -> None:
         self._event.info("A late answer came", id=handoff.id, count=len(outcomes))
         self._queue.settle(handoff.id, outcomes, handoff.fence)
-        lost = tuple(o.original for o in outcomes if o.kind != "delivered")
+        lost = tuple((o.original, o.address) for o in outcomes if o.kind != "delivered")
         if handoff.fence and lost and handoff.may_queue == "no":
-            self._queue.fence_drop(handoff.fence, lost)  # nothing is in doubt any more
+            self._queue.fence_clear(handoff.fence, lost)  # nothing is in doubt any more
 
     async def _answer(
         self,

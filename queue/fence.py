@@ -31,7 +31,8 @@ class FenceRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     id: str
     original: bytes
     finals: list[bytes] = []
-    in_doubt: bool = False
+    doubts: list[bytes] = []  # finals whose next hop has not said what became of the mail
+    doubt_at_s: float = 0.0
     at_s: float = 0.0
     seq: int = 0
     extra: Map = {}
@@ -69,23 +70,16 @@ class Fence:
         for original in request.originals if request.base else ():
             found = await self._read(key_of(request.base, original))
             if found is not None:
-                fenced.append(
-                    wire.Fenced(
-                        original=original,
-                        finals=() if found.in_doubt else tuple(found.finals),
-                        in_doubt=found.in_doubt,
-                        id=found.id,
-                    )
-                )
+                fenced += self._entries(found, original)
                 self._event.info("Met the fence", fenced_id=found.id, to=_show(original))
         return wire.FenceTold(fenced=tuple(fenced))
 
     async def drop(self, request: wire.FenceDrop) -> None:
-        """Remove records whose client was told."""
+        """Remove records whose client was told, and doubts that are over."""
         for original in request.originals:
-            key = key_of(request.base, original)
-            await self._store.delete(key)
-            self._keys.discard(key)
+            await self._remove(key_of(request.base, original))
+        for original, final in request.doubts:
+            await self._clear(key_of(request.base, original), final)
 
     async def sweep(self) -> None:
         """Learn of the records that others wrote, and remove those that are too old."""
@@ -94,8 +88,40 @@ class Fence:
         for key in sorted(keys):
             found = await self._get(key)
             if found is not None and self._clock.wall_s() - found.at_s > self._keep_s:
-                await self._store.delete(key)
-                self._keys.discard(key)
+                await self._remove(key)
+
+    def _entries(self, found: FenceRecord, original: bytes) -> list[wire.Fenced]:
+        """Return what was reached, and apart from it what may have been."""
+        reached = wire.Fenced(original=original, finals=tuple(found.finals), id=found.id)
+        doubtful = wire.Fenced(
+            original=original, finals=tuple(found.doubts), in_doubt=True, id=found.id
+        )
+        is_fresh = self._clock.wall_s() - found.doubt_at_s <= self._in_doubt_s
+        doubts = [doubtful] if found.doubts and is_fresh else []
+        return [reached, *doubts] if found.finals else doubts
+
+    async def _remove(self, key: str) -> None:
+        await self._store.delete(key)
+        self._keys.discard(key)
+
+    async def _clear(self, key: str, final: bytes) -> None:
+        """End one doubt; what was delivered stays known."""
+        for _ in range(_TRIES):
+            try:
+                there = await self._store.get(key)
+                old = _decode(there)
+            except (NotFoundError, RecordError):
+                return
+            doubts = [each for each in old.doubts if each != final]
+            if not doubts and not old.finals:
+                await self._remove(key)
+                return
+            new = msgspec.structs.replace(old, doubts=doubts, seq=old.seq + 1)
+            try:
+                await self._store.put(key, pack(flat(new)), match(there.etag))
+            except ConditionError:
+                continue
+            return
 
     async def _read(self, key: str) -> FenceRecord | None:
         try:
@@ -105,10 +131,7 @@ class Fence:
             return None
         if found is None:
             return None
-        age_s = self._clock.wall_s() - found.at_s
-        if found.in_doubt and age_s > self._in_doubt_s:
-            return None
-        return found if age_s <= self._keep_s else None
+        return found if self._clock.wall_s() - found.at_s <= self._keep_s else None
 
     async def _get(self, key: str) -> FenceRecord | None:
         try:
@@ -146,12 +169,22 @@ def key_of(base: bytes, original: bytes) -> str:
 def _joined(
     old: FenceRecord, finals: Iterable[bytes], request: wire.FencePut, now_s: float
 ) -> FenceRecord:
-    known = [] if old.in_doubt and not request.in_doubt else list(old.finals)
-    finals = list(dict.fromkeys([*known, *finals]))[:_FINALS]
+    known, doubts, doubt_at_s = list(old.finals), list(old.doubts), old.doubt_at_s
+    if request.in_doubt:
+        doubts, doubt_at_s = [*doubts, *finals], now_s
+    else:
+        known = [*known, *finals]
+    known = list(dict.fromkeys(known))[:_FINALS]
     # What was delivered stays so, whoever is in doubt later.
-    in_doubt = request.in_doubt and (old.in_doubt or not old.finals)
+    doubts = [each for each in dict.fromkeys(doubts) if each not in known][:_FINALS]
     return msgspec.structs.replace(
-        old, id=request.id, finals=finals, in_doubt=in_doubt, at_s=now_s, seq=old.seq + 1
+        old,
+        id=request.id,
+        finals=known,
+        doubts=doubts,
+        doubt_at_s=doubt_at_s,
+        at_s=now_s,
+        seq=old.seq + 1,
     )
 
 

@@ -166,13 +166,14 @@ def fenced(
     leaves: list[Leaf], known: tuple[wire.Fenced, ...]
 ) -> tuple[list[Leaf], tuple[wire.Outcome, ...]]:
     """Return the leaves that are still to be delivered, and outcomes for those that an earlier try reached."""
-    by_original = {f.original: f for f in known}
     left: list[Leaf] = []
     outcomes: tuple[wire.Outcome, ...] = ()
     for leaf in leaves:
         recipient = leaf.recipient
-        entry = by_original.get(recipient.original or recipient.address)
-        if entry is None or not _is_reached(entry, recipient.address):
+        original = recipient.original or recipient.address
+        entries = [f for f in known if f.original == original and _is_reached(f, recipient.address)]
+        entry = min(entries, key=lambda f: f.in_doubt, default=None)
+        if entry is None:
             left.append(leaf)
         elif entry.in_doubt:
             why = Why(451, "4.4.7", f"An earlier try is not finished yet (id {entry.id})")

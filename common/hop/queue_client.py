@@ -107,6 +107,10 @@ class QueueClient:
         """Have records removed; returns at once."""
         self._insist(wire.FenceDrop(base=base, originals=originals), "")
 
+    def fence_clear(self, base: bytes, doubts: tuple[tuple[bytes, bytes], ...]) -> None:
+        """Have (original, final) pairs be in doubt no more; returns at once."""
+        self._insist(wire.FenceDrop(base=base, doubts=doubts), "")
+
     async def close(self, timeout_s: float) -> None:
         """Wait for what is still under way, at most timeout_s."""
         if self._tasks:

@@ -281,10 +281,11 @@ class FencePut(Frozen, frozen=True, tag="fence_put", kw_only=True):
 
 
 class FenceDrop(Frozen, frozen=True, tag="fence_drop", kw_only=True):
-    """The client was told 250 through these records, or what was in doubt failed."""
+    """The client was told 250 through these records; or these (original, final) pairs are in doubt no more."""
 
     base: bytes
-    originals: tuple[bytes, ...]
+    originals: tuple[bytes, ...] = ()
+    doubts: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class Answered(Frozen, frozen=True, tag="answered", kw_only=True):

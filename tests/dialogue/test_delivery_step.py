@@ -39,7 +39,7 @@ class Notes(QueueClient):
     stored: list[wire.Intake] = field(default_factory=list)
     settled: list[wire.Outcome] = field(default_factory=list)
     fenced: list[wire.FencePut] = field(default_factory=list)
-    dropped: list[bytes] = field(default_factory=list)
+    cleared: list[tuple[bytes, bytes]] = field(default_factory=list)
     full: bool = False
 
     async def store(self, mail: Mail, intake: wire.Intake, until_ns: int) -> wire.Stored | str:
@@ -56,8 +56,8 @@ class Notes(QueueClient):
         self.fenced.append(put)
         return True
 
-    def fence_drop(self, base: bytes, originals: tuple[bytes, ...]) -> None:
-        self.dropped += originals
+    def fence_clear(self, base: bytes, doubts: tuple[tuple[bytes, bytes], ...]) -> None:
+        self.cleared += doubts
 
 
 class World:
@@ -233,8 +233,8 @@ async def test_doubt_that_may_not_be_queued_is_fenced(peers: Peers, world: World
     assert (outcome.kind, outcome.code) == ("refused", 451)
     (put,) = world.queue.fenced
     assert (put.in_doubt, put.pairs) == (True, ((b"r1@x.test", b"r1@x.test"),))
-    await asyncio.to_thread(wait_until, lambda: world.queue.dropped, "the late answer", 10)
-    assert world.queue.dropped == [b"r1@x.test"]
+    await asyncio.to_thread(wait_until, lambda: world.queue.cleared, "the late answer", 10)
+    assert world.queue.cleared == [(b"r1@x.test", b"r1@x.test")]
 
 
 async def test_a_cancelled_call_begins_nothing_more_and_stores_nothing(

@@ -69,7 +69,7 @@ async def test_a_second_put_adds(world: World) -> None:
 async def test_doubt_is_told_until_it_is_over_or_settled(world: World) -> None:
     await world.fence.put(put((A, A), in_doubt=True))
     (told,) = (await world.fence.ask(wire.FenceAsk(base=b"k", originals=(A,)))).fenced
-    assert (told.in_doubt, told.finals) == (True, ())
+    assert (told.in_doubt, told.finals) == (True, (A,))
     await world.fence.put(put((A, A)))
     assert await world.finals(A) == {A: (A,)}
     await world.fence.put(put((A, A), in_doubt=True))
@@ -77,6 +77,19 @@ async def test_doubt_is_told_until_it_is_over_or_settled(world: World) -> None:
     await world.fence.put(put((B, B), in_doubt=True))
     world.clock.advance(601)
     assert await world.finals(B) == {}
+
+
+async def test_one_final_in_doubt_does_not_hide_another_that_was_reached(world: World) -> None:
+    await world.fence.put(put((A, F), in_doubt=True))
+    await world.fence.put(put((A, A)))
+    told = await world.fence.ask(wire.FenceAsk(base=b"k", originals=(A,)))
+    assert {(each.finals, each.in_doubt) for each in told.fenced} == {((A,), False), ((F,), True)}
+    await world.fence.drop(wire.FenceDrop(base=b"k", doubts=((A, F),)))
+    assert await world.finals(A) == {A: (A,)}
+    await world.fence.put(put((B, F), in_doubt=True))
+    await world.fence.drop(wire.FenceDrop(base=b"k", doubts=((B, F),)))
+    assert await world.finals(B) == {}
+    assert world.fence.live == 1
 
 
 async def test_it_ends_when_told_and_with_time(world: World) -> None:

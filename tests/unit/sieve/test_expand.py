@@ -182,6 +182,7 @@ def test_what_an_earlier_try_reached_is_not_delivered_again() -> None:
     leaves = [leaf("1.1", b"ann@x", b"a@x"), leaf("1.2", b"bob@x", b"a@x"), leaf("2", b"c@x")]
     known = (
         wire.Fenced(original=b"a@x", finals=(b"ann@x",), id="OLD"),
+        wire.Fenced(original=b"a@x", finals=(b"other@x",), in_doubt=True, id="OLD"),
         wire.Fenced(original=b"c@x", finals=(b"c@x",), in_doubt=True, id="OLD"),
     )
     left, outcomes = fenced(leaves, known)
