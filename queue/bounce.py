@@ -23,15 +23,17 @@ from columba.queue.shelf import Shelf, Shelved, key_of
 
 FAILED: Final = "failed"
 DOUBLE: Final = "double"
+HOLD_SOFT: Final = "soft_bounce"
 _FATES: Final = 100  # that one report names in full
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """In whose name reports are made."""
+    """In whose name reports are made; `holds`: an administrator must release each (soft_bounce)."""
 
     host: str
     postmaster: bytes
+    holds: bool = False
 
 
 class Bounces:
@@ -98,6 +100,8 @@ def dsn_record(
         kind="generated",
         may_queue="yes",
         double=is_double,
+        hold=HOLD_SOFT if sender.holds else "",
+        hold_n=int(sender.holds),
         envelope=message.to_map(out),
         client=message.to_map(wire.Client(trusted=True)),
         header=written.header.raw,

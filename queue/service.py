@@ -57,7 +57,7 @@ class QueueService:
         self._context = context
         self._clock = SystemClock()
         self._local = OffLoop(4, "queue")
-        self._keeper = Keeper(self._untold)
+        self._keeper = Keeper(self._untold, context.directory.is_dead)
         self._answerer = Answerer(context.caller, context.directory)
         context.directory.on_dead(self._keeper.died)
 
@@ -160,7 +160,8 @@ class QueueService:
         )
         spool = Path(settings.spool_dir)
         bodies = Bodies(shelf, self._local, spool, self._context.name, event)
-        sender = Sender(settings.hostname, settings.postmaster_address.encode())
+        postmaster = settings.postmaster_address.encode()
+        sender = Sender(settings.hostname, postmaster, settings.soft_bounce)
         self._bounces = Bounces(shelf, sender, policy, event)
         self._intake = Intake(self._stock, self._settler, self._local, spool)
         self._live = Live(self._stock, self._bounces, self._intake, self._local, spool)

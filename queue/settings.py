@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from columba.common.config.general import General, QueueStore
+from columba.common.config.general import General, QueueStore, Softness
 from columba.common.config.schema import Kind, setting
 from columba.queue.retry import RetryPolicy
 
 
 @dataclass(frozen=True)
-class Settings(General, QueueStore):
+class Settings(General, QueueStore, Softness):
     """What `service queue` can be told."""
 
     queue_fresh_delay: float = setting(

@@ -5,12 +5,12 @@ Pure: declarations only.
 
 from dataclasses import dataclass
 
-from columba.common.config.general import General, Handing, Scripts
+from columba.common.config.general import General, Handing, Scripts, Softness
 from columba.common.config.schema import Kind, setting
 
 
 @dataclass(frozen=True)
-class Settings(General, Handing, Scripts):
+class Settings(General, Handing, Scripts, Softness):
     """What smtpd is told."""
 
     trusted_networks: list[str] = setting(
@@ -55,9 +55,6 @@ class Settings(General, Handing, Scripts):
         "no",
         """Queue mail of unknown senders too, for a backup MX. What finally fails is held, never
         bounced.""",
-    )
-    soft_bounce: bool = setting(
-        Kind.BOOL, "no", "Answer 4xx instead of 5xx, for the days of a migration."
     )
     reply_detail: str = setting(
         Kind.ENUM,

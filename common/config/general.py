@@ -137,6 +137,17 @@ class QueueStore:
 
 
 @dataclass(frozen=True)
+class Softness:
+    """Whether what is refused is refused for good."""
+
+    soft_bounce: bool = setting(
+        Kind.BOOL,
+        "no",
+        "Answer 4xx instead of 5xx and hold reports of failures, for the days of a migration.",
+    )
+
+
+@dataclass(frozen=True)
 class Scripts:
     """The scripts of the stages. An empty path: the stage has no script and costs nothing."""
 
