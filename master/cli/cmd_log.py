@@ -21,6 +21,9 @@ LINE: Final = re.compile(
     r"(?P<stamp>\w{3} [ \d]\d \d\d:\d\d:\d\d\.\d{3}) (?P<process>[^ ]+): (?P<level>[A-Z][a-z]+): (?P<text>.*)"
 )
 
+TOOK: Final = re.compile(r'took_ms="?([a-z0-9:. ]+)')
+CHAIN: Final = ("sieve", "dkim", "delivery")
+
 
 @click.group()
 def log() -> None:
@@ -82,12 +85,32 @@ def _rows(path: Path, id: str) -> Iterator[Row]:
     for at, match in found:
         since = at - found[0][0]
         level = "" if match["level"] == "Info" else f"{match['level']}: "
-        yield {
+        row: Row = {
             "time": match["stamp"],
             "ms": round(since.total_seconds() * 1000),
             "process": match["process"],
-            "text": level + match["text"],
+            "text": level + _without(match["text"], id),
         }
+        yield from _steps(row, match["text"])
+        yield row
+
+
+def _without(text: str, id: str) -> str:
+    """Return a line without the id that the reader has asked for; those of parts stay."""
+    return re.sub(rf"(?<![^ ])id={re.escape(id)}(?: |$)", "", text).rstrip()
+
+
+def _steps(row: Row, text: str) -> Iterator[Row]:
+    """Yield a row for each step of the chain whose time a line tells: `took_ms="sieve:0.6 dkim:2.6"`."""
+    took = TOOK.search(text)
+    for step in sorted(took[1].split(), key=_order) if took else ():
+        name, _, ms = step.partition(":")
+        yield {**row, "process": name, "text": f"its step took {ms} ms"}
+
+
+def _order(step: str) -> int:
+    name = step.partition(":")[0]
+    return CHAIN.index(name) if name in CHAIN else len(CHAIN)
 
 
 def _lines_of(lines: Iterable[str], id: str) -> Iterator[tuple[datetime, re.Match[str]]]:

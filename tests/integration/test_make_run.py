@@ -25,7 +25,7 @@ def test_two_runs_show_two_mails_each(peers: Peers) -> None:
         done = run([*command(peers.folder), "--once"], 90)
         assert done.returncode == 0, done.stdout
         assert done.stdout.count(": 250 ") == 2, done.stdout
-        assert "delivered" in done.stdout
+        assert done.stdout.count("Delivered: ") == 2
         assert done.stdout.rstrip().endswith("stopped")
         kept = sorted((peers.folder / "var" / "elsewhere").glob("*.eml"))
         assert len(kept) == times

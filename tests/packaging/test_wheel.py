@@ -1,5 +1,6 @@
 """What is shipped: the wheel holds all it needs and its commands run in a fresh environment."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ def call(*argv: str | Path, cwd: Path) -> str:
         check=False,
         capture_output=True,
         text=True,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

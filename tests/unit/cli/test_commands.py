@@ -105,6 +105,18 @@ def test_trace_puts_one_mail_in_order(conf: Path, tmp_path: Path) -> None:
     assert run(conf, "trace", "01JXXX").exit_code == 68
 
 
+def test_trace_shows_what_each_step_took(conf: Path, tmp_path: Path) -> None:
+    answered = 'Answered: id=01JABC count=1 took_ms="delivery:2.6 sieve:0.6 dkim:1.5"'
+    (tmp_path / "log").write_text(f"Nov 22 07:06:31.000 smtpd(10): Info: {answered}\n")
+    rows = json.loads(run(conf, "-f", "json", "trace", "01JABC").output)
+    assert [(row["process"], row["text"]) for row in rows[:3]] == [
+        ("sieve", "its step took 0.6 ms"),
+        ("dkim", "its step took 1.5 ms"),
+        ("delivery", "its step took 2.6 ms"),
+    ]
+    assert rows[3]["text"].startswith("Answered: count=1")
+
+
 def test_a_dkim_key_is_made_kept_and_shown(conf: Path, tmp_path: Path) -> None:
     made = run(conf, "dkim", "gen", "Example.test", "-s", "s1", "-t", "ed25519")
     assert made.exit_code == 0
