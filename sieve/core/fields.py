@@ -16,6 +16,7 @@ from columba.sieve.run.message import Message
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text
 
+MIME_TAGS: Final = ("anychild", "type", "subtype", "contenttype", "param")
 INDEX_TAGS: Final = (Tag("index", takes=Kind.NUMBER), Tag("last"))
 
 Fields = Callable[[Run], Sequence[Field]]
@@ -23,7 +24,7 @@ Fields = Callable[[Run], Sequence[Field]]
 
 def is_plain(bound: Bound) -> bool:
     """Tell whether a test looks at all fields of the message's own header."""
-    return not (bound.has("index") or bound.has("mime"))
+    return not bound.tags.keys() & {"index", "last", "mime", *MIME_TAGS}
 
 
 def check_index(compiler: Compiler, bound: Bound) -> bool:
@@ -41,7 +42,7 @@ def check_index(compiler: Compiler, bound: Bound) -> bool:
 
 def chosen_fields(compiler: Compiler, bound: Bound, names: Sequence[Text]) -> Fields | None:
     """Return what gives the fields that a test looks at; None after an error."""
-    if not check_index(compiler, bound):
+    if not check_index(compiler, bound) or not _check_mime(compiler, bound):
         return None
     headers = chosen_headers(bound)
     node = bound.number_parameter("index")
@@ -59,6 +60,16 @@ def chosen_fields(compiler: Compiler, bound: Bound, names: Sequence[Text]) -> Fi
         return (found[at],) if -len(found) <= at < len(found) else ()
 
     return fields
+
+
+def _check_mime(compiler: Compiler, bound: Bound) -> bool:
+    """RFC 5703 §4: its other tags need :mime. False after an error."""
+    for name in MIME_TAGS:
+        if bound.has(name) and not bound.has("mime"):
+            text = f"the :{name} tag of the {bound.word} cannot be specified without the :mime tag"
+            compiler.error(bound.tags[name].at, text)
+            return False
+    return True
 
 
 def chosen_headers(bound: Bound) -> Callable[[Run], Sequence[Header]]:

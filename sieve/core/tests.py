@@ -50,7 +50,7 @@ def build_header(compiler: Compiler, bound: Bound) -> Code | None:
     names = field_names(compiler, bound.strings(0))
     if names is None:
         return None
-    if is_plain(bound) and not bound.has("last"):
+    if is_plain(bound):
         return value_test(compiler, bound, header_values(names), bound.strings(1))
     fields = chosen_fields(compiler, bound, names)
     if fields is None:
@@ -73,7 +73,7 @@ def build_address(compiler: Compiler, bound: Bound) -> Code | None:
             return None
     part = chosen_address_part(bound)
     values = address_values(names, part)
-    if not is_plain(bound) or bound.has("last"):
+    if not is_plain(bound):
         fields = chosen_fields(compiler, bound, names)
         if fields is None:
             return None
@@ -86,7 +86,9 @@ def build_exists(compiler: Compiler, bound: Bound) -> Code | None:
     names = field_names(compiler, bound.strings(0))
     if names is None:
         return None
-    if bound.has("mime"):
+    if not is_plain(bound):
+        if chosen_fields(compiler, bound, names) is None:
+            return None
         headers = chosen_headers(bound)
         return plain(
             lambda run: all(any(name.get(run) in h for h in headers(run)) for name in names)

@@ -31,6 +31,8 @@ from columba.sieve.ext.rfc5435_enotify import ENOTIFY
 from columba.sieve.ext.rfc5463_ihave import IHAVE
 from columba.sieve.ext.rfc5490_mailbox import MAILBOX
 from columba.sieve.ext.rfc5490_metadata import MBOXMETADATA, SERVERMETADATA
+from columba.sieve.ext.rfc5703_edit import ENCLOSE, REPLACE
+from columba.sieve.ext.rfc5703_mime import EXTRACTTEXT, FOREVERYPART, MIME
 from columba.sieve.ext.rfc6609_include import INCLUDE
 from columba.sieve.ext.rfc7352_duplicate import DUPLICATE
 from columba.sieve.ext.rfc8579_special_use import SPECIAL_USE
@@ -49,13 +51,16 @@ def language() -> Language:
             DATE,
             DUPLICATE,
             EDITHEADER,
+            ENCLOSE,
             ENCODED_CHARACTER,
             ENOTIFY,
             ENVELOPE_EXTENSION,
             ENVIRONMENT,
             EREJECT,
+            EXTRACTTEXT,
             FCC,
             FILEINTO,
+            FOREVERYPART,
             IHAVE,
             IMAP4FLAGS,
             INCLUDE,
@@ -63,10 +68,12 @@ def language() -> Language:
             LOOKUP,
             MAILBOX,
             MBOXMETADATA,
+            MIME,
             NUMERIC,
             REGEX,
             REJECT,
             RELATIONAL,
+            REPLACE,
             ROUTE,
             SERVERMETADATA,
             SMTP,

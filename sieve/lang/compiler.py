@@ -63,6 +63,7 @@ class Compiler:
         self.is_traced = is_traced
         self.required: set[str] = set()
         self.globals: set[str] = set()  # variables that this script shares with others
+        self.loops: list[str] = []  # names of the loops around, "" for one without
         self.locals: set[str] = set()  # variables of its own that it has named so far
         self.level = 0  # how deep in blocks; 0 is the top
         self.may_require = True
