@@ -21,6 +21,7 @@ FOLD_COLUMN: Final = 78  # RFC 5322 §2.1.1
 DKIM_SIGNATURE: Final = 8 * 1024  # octets of a DKIM-Signature field that is checked
 ENCODED_WORD: Final = 75  # RFC 2047 §2
 ADDRESS_FIELD: Final = 64 * 1024  # octets of one field that are read as addresses
+ADDRESS_TOKENS: Final = 16_000  # words and marks of one field that are read as addresses
 ADDRESSES: Final = 2000  # mailboxes read from one field
 RECEIVED_FIELDS: Final = 50  # RFC 5321 §6.3 asks for at least 100 hops where no own name recurs
 MIME_DEPTH: Final = 32

@@ -54,7 +54,7 @@ class Client:
         try:
             request = json.loads(line)
             command = str(request["command"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             self.fail("bad request", EX_DATAERR)
             return
         self._control.handle(command, self)

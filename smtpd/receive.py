@@ -8,6 +8,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
+from columba.common import limits
 from columba.common.ipc import wire
 from columba.common.ipc.spool import SpoolWriter, remove, spool_name
 from columba.common.off_loop import OffLoop
@@ -62,8 +63,10 @@ class Receiver:
 
     @property
     def header_too_big(self) -> bool:
-        """Tell whether the header is past its limit."""
-        return self._cut.too_big
+        """Tell whether the header is past its limits: octets and fields."""
+        header = self._cut.header
+        continued = header.count(b"\r\n ") + header.count(b"\r\n\t")
+        return self._cut.too_big or header.count(b"\r\n") - continued > limits.HEADER_FIELDS
 
     @property
     def body_hash(self) -> bytes:

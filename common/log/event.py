@@ -15,7 +15,7 @@ from typing import Final
 Value = str | int | float | bool | None
 Sink = Callable[["Level", str], None]
 _PLAIN: Final = re.compile(r'[^\x00-\x20"=]+')  # needs no quotes
-LINE_MAX: Final = 4000  # below PIPE_BUF, so that lines of two processes never mix
+LINE_MAX: Final = 4000  # octets: below PIPE_BUF, so that lines of two processes never mix
 
 
 class Level(IntEnum):
@@ -71,8 +71,8 @@ class Event:
 
 def stderr_sink(level: Level, text: str) -> None:
     """Write one record to stderr as the log service reads it; a full pipe blocks, none is lost."""
-    clean = text.replace("\n", "\\n").replace("\r", "\\r")[:LINE_MAX]
-    record = b"\x01" + bytes([level + 1]) + f"{os.getpid()} {clean}\n".encode(errors="replace")
+    clean = text.replace("\n", "\\n").replace("\r", "\\r").encode(errors="replace")[:LINE_MAX]
+    record = b"\x01" + bytes([level + 1]) + b"%d %b\n" % (os.getpid(), clean)
     while record:
         try:
             record = record[os.write(2, record) :]

@@ -13,7 +13,7 @@ from enum import Enum
 from itertools import pairwise
 from typing import Final
 
-from columba.common.limits import ADDRESS_FIELD, ADDRESSES
+from columba.common.limits import ADDRESS_FIELD, ADDRESS_TOKENS, ADDRESSES
 from columba.common.mail.words import decode_words
 
 _COMMENT_DEPTH: Final = 50
@@ -185,7 +185,7 @@ class _Parser:
 
     def run(self) -> AddressList:
         """Return the whole list."""
-        for token in self._tokens:
+        for count, token in enumerate(self._tokens):
             if token.kind is _Kind.MARK:
                 self._mark(token.text)
             elif token.kind is _Kind.BAD:
@@ -195,7 +195,7 @@ class _Parser:
                 self._part().append(_Token(_Kind.SPACE, " "))
             else:
                 self._part().append(token)
-            if self._count > ADDRESSES:
+            if self._count > ADDRESSES or count > ADDRESS_TOKENS:
                 self._is_clean = False
                 break
         self._end()

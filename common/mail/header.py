@@ -190,7 +190,8 @@ class Header:
     def _without(self, ids: list[int], instead: bytes) -> "Header":
         if not ids:
             return self
-        return Header(b"".join([instead if id(f) in ids else f.raw for f in self.fields]))
+        chosen = frozenset(ids)
+        return Header(b"".join([instead if id(f) in chosen else f.raw for f in self.fields]))
 
 
 def split_message(message: bytes) -> tuple[Header, bytes]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from columba.common.ipc import wire
 from columba.common.sasl import dovecot
 from columba.common.sasl.dovecot import AuthCancel, AuthRequest, ClientMessage, ClientMessages
 from columba.smtpd import connection as connections
@@ -124,3 +125,14 @@ async def test_an_exchange_that_is_given_up_is_cancelled(
         await wait_for(lambda: auth.is_idle)
         assert world.service._shared.auth is not None
         world.service._shared.auth.close()
+
+
+@pytest.mark.parametrize("field", [b"a:\r\n", b"Received: by x\r\n"])
+async def test_a_header_of_thousands_of_fields_is_refused(world: World, field: bytes) -> None:
+    await world.start()
+    client, _ = await began(world)
+    for line in ("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA"):
+        await client.ask(line)
+    reply = await client.ask(field * 5000 + b"\r\nbody\r\n.\r\n")
+    assert reply.startswith("552 5.3.4") and not world.requests(wire.Handoff)
+    assert (await client.ask("MAIL FROM:<a@b.example>")).startswith("250")
