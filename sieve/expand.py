@@ -139,7 +139,7 @@ class Expander:
             script.stage.value,
             recipients,
             variables,
-            time.thread_time_ns,
+            time.monotonic_ns,
             self._limits,
             self._host,
         )

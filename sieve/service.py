@@ -116,7 +116,7 @@ class SieveFilter:
         script = self._scripts.get(Stage(stage.stage))
         if script is None:
             return wire.Verdict(variables=stage.variables)
-        inputs = stage_inputs(stage, time.thread_time_ns, self._limits, self._host)
+        inputs = stage_inputs(stage, time.monotonic_ns, self._limits, self._host)
         found: list[str] = []
         outcome = await self._answers.finish(begin(script, inputs), found)
         if isinstance(outcome, Failed):

@@ -52,8 +52,7 @@ class Pump:
             for number, frame in enumerate(frames):
                 _send(socket, frame, _DONTWAIT if number == last else _MORE)
         finally:
-            if self._has_input():
-                self._drain_soon()
+            self._drain_soon()  # once for all that is sent in this turn of the loop
 
     def drain(self) -> None:
         """Read what is there."""
