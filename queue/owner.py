@@ -114,7 +114,7 @@ class Owners:
             owner = self._node.owner(number)
             if not await self._lock(owner):
                 continue
-            holding = await self._take_own(owner)
+            holding = await self._take_or_say(owner)
             if holding is not None:
                 self._main = owner
                 self._gain(holding)
@@ -153,6 +153,17 @@ class Owners:
         except StoreError as error:
             self._event.warning("A lease can't be given up", owner=owner, error=str(error))
         await self._unlock(owner)
+
+    async def _take_or_say(self, owner: str) -> Holding | None:
+        """Take a lease of our own; one that can't be read is left to the administrator, and the next is tried."""
+        try:
+            return await self._take_own(owner)
+        except RecordError as error:
+            key = leases.key_of(owner)
+            self._event.error(
+                "A lease of ours can't be read: its mail waits", key=key, error=str(error)
+            )
+            return None
 
     async def _take_own(self, owner: str) -> Holding | None:
         began_ns = self._clock.boottime_ns()

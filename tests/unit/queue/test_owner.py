@@ -258,3 +258,17 @@ async def test_a_lease_that_can_t_be_read_stops_nobody(tmp_path: Path) -> None:
         await process.begin()
         await process.turn()
         assert any("can't be read" in line for line in world.lines)
+
+
+async def test_a_lease_of_ours_that_can_t_be_read_is_named_and_another_taken(
+    tmp_path: Path,
+) -> None:
+    async with world_in(tmp_path) as world:
+        first = world.process("a")
+        broken = (await first.begin()).owner
+        first.die()
+        await world.calls.put(leases.key_of(broken), b"garbage", ANYTHING)
+        second = world.process("a")
+        holding = await second.begin()
+        assert holding.owner != broken and second.is_held(holding)
+        assert any(leases.key_of(broken) in line for line in world.lines)
