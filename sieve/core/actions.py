@@ -6,9 +6,11 @@ Pure.
 from collections.abc import Callable
 from typing import Final
 
+from columba.sieve.core.wishes import chosen_wishes
 from columba.sieve.lang.binding import Bound, as_strings
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.errors import Position
+from columba.sieve.lang.limits import list_name
 from columba.sieve.lang.stage import DISPOSITION
 from columba.sieve.lang.words import Kind, Positional, Word
 from columba.sieve.run.actions import Action, Discard, Keep, Redirect
@@ -17,7 +19,7 @@ from columba.sieve.run.envelope import parse_path
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.flags import internal_flags, split_flags
 from columba.sieve.run.state import Run
-from columba.sieve.run.values import clean
+from columba.sieve.run.values import Text, clean
 
 
 def add_action(run: Run, action: Action, place: Position) -> int:
@@ -53,6 +55,11 @@ def build_redirect(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §4.2; RFC 3894 adds :copy."""
     node, place = bound.string(0), compiler.place(bound.at)
     target, is_copy = compiler.text(node), bound.has("copy")
+    wishes = chosen_wishes(compiler, bound)
+    if wishes is None:
+        return None
+    if bound.has("list"):
+        return plain(lambda run: _redirect_to_list(run, target, place, is_copy))
     if target.constant is not None and target_address(target.constant) is None:
         compiler.error(node.at, f"redirect address '{target.constant[:100]}' is invalid")
         return None
@@ -62,9 +69,18 @@ def build_redirect(compiler: Compiler, bound: Bound) -> Code | None:
         address = target_address(text)
         if address is None:
             raise ScriptFailure(f"redirect address '{text[:100]}' is invalid", place)
-        return add_action(run, Redirect(address, is_copy), place)
+        return add_action(run, Redirect(address, is_copy, wishes(run)), place)
 
     return plain(run_redirect)
+
+
+def _redirect_to_list(run: Run, name: Text, place: Position, is_copy: bool) -> int:
+    """RFC 6134 §2.5: send to each address of a list."""
+    for item in sorted(run.limits.lists.get(list_name(name.get(run)), ())):
+        address = target_address(item)
+        if address is not None:
+            add_action(run, Redirect(address, is_copy), place)
+    return GO
 
 
 def target_address(text: str) -> str | None:

@@ -4,11 +4,15 @@ Pure. To add an extension: write its module, import it here, add a line.
 """
 
 from functools import lru_cache
+from typing import Final
 
 from columba.sieve.core.language import CORE
 from columba.sieve.ext.columba_lookup import LOOKUP
 from columba.sieve.ext.columba_route import ROUTE
 from columba.sieve.ext.columba_smtp import SMTP
+from columba.sieve.ext.dovecot_debug import DEBUG
+from columba.sieve.ext.dovecot_environment import DOVECOT_ENVIRONMENT
+from columba.sieve.ext.dovecot_report import REPORT
 from columba.sieve.ext.regex import REGEX
 from columba.sieve.ext.rfc3894_copy import COPY
 from columba.sieve.ext.rfc5173_body import BODY
@@ -33,11 +37,68 @@ from columba.sieve.ext.rfc5490_mailbox import MAILBOX
 from columba.sieve.ext.rfc5490_metadata import MBOXMETADATA, SERVERMETADATA
 from columba.sieve.ext.rfc5703_edit import ENCLOSE, REPLACE
 from columba.sieve.ext.rfc5703_mime import EXTRACTTEXT, FOREVERYPART, MIME
+from columba.sieve.ext.rfc6009_delivery import (
+    ENVELOPE_DELIVERBY,
+    ENVELOPE_DSN,
+    REDIRECT_DELIVERBY,
+    REDIRECT_DSN,
+)
+from columba.sieve.ext.rfc6134_extlists import EXTLISTS
 from columba.sieve.ext.rfc6609_include import INCLUDE
 from columba.sieve.ext.rfc7352_duplicate import DUPLICATE
 from columba.sieve.ext.rfc8579_special_use import SPECIAL_USE
 from columba.sieve.ext.rfc8580_fcc import FCC
 from columba.sieve.lang.words import Language
+
+_ALL: Final = (
+    BODY,
+    COPY,
+    DATE,
+    DEBUG,
+    DOVECOT_ENVIRONMENT,
+    DUPLICATE,
+    EDITHEADER,
+    ENCLOSE,
+    ENCODED_CHARACTER,
+    ENOTIFY,
+    ENVELOPE_DELIVERBY,
+    ENVELOPE_DSN,
+    ENVELOPE_EXTENSION,
+    ENVIRONMENT,
+    EREJECT,
+    EXTLISTS,
+    EXTRACTTEXT,
+    FCC,
+    FILEINTO,
+    FOREVERYPART,
+    IHAVE,
+    IMAP4FLAGS,
+    INCLUDE,
+    INDEX,
+    LOOKUP,
+    MAILBOX,
+    MBOXMETADATA,
+    MIME,
+    NUMERIC,
+    REDIRECT_DELIVERBY,
+    REDIRECT_DSN,
+    REGEX,
+    REJECT,
+    RELATIONAL,
+    REPLACE,
+    REPORT,
+    ROUTE,
+    SERVERMETADATA,
+    SMTP,
+    SPAMTEST,
+    SPAMTESTPLUS,
+    SPECIAL_USE,
+    SUBADDRESS,
+    VACATION,
+    VACATION_SECONDS,
+    VARIABLES,
+    VIRUSTEST,
+)
 
 
 @lru_cache(maxsize=1)
@@ -45,45 +106,5 @@ def language() -> Language:
     """Return the language with all extensions."""
     return Language(
         CORE,
-        (
-            BODY,
-            COPY,
-            DATE,
-            DUPLICATE,
-            EDITHEADER,
-            ENCLOSE,
-            ENCODED_CHARACTER,
-            ENOTIFY,
-            ENVELOPE_EXTENSION,
-            ENVIRONMENT,
-            EREJECT,
-            EXTRACTTEXT,
-            FCC,
-            FILEINTO,
-            FOREVERYPART,
-            IHAVE,
-            IMAP4FLAGS,
-            INCLUDE,
-            INDEX,
-            LOOKUP,
-            MAILBOX,
-            MBOXMETADATA,
-            MIME,
-            NUMERIC,
-            REGEX,
-            REJECT,
-            RELATIONAL,
-            REPLACE,
-            ROUTE,
-            SERVERMETADATA,
-            SMTP,
-            SPAMTEST,
-            SPAMTESTPLUS,
-            SPECIAL_USE,
-            SUBADDRESS,
-            VACATION,
-            VACATION_SECONDS,
-            VARIABLES,
-            VIRUSTEST,
-        ),
+        _ALL,
     )

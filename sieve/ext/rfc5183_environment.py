@@ -15,6 +15,8 @@ from columba.sieve.run.code import Code
 from columba.sieve.run.state import Run
 
 PREFIX: Final = "vnd.columba."
+_VENDOR: Final = "vnd.dovecot."
+_CONFIG: Final = "vnd.dovecot.config."
 # docs/sieve/vnd.columba.environment.md says what each means.
 OWN_ITEMS: Final = frozenset(
     PREFIX + name
@@ -33,6 +35,17 @@ OWN_ITEMS: Final = frozenset(
 )
 
 
+def item_value(run: Run, name: str, *, has_vendor: bool) -> str | None:
+    """Return the value of an item, or None if it is not known; has_vendor: also those of settings."""
+    name = name.lower()
+    if name.startswith(_VENDOR):
+        if not has_vendor:
+            return None
+        if name.startswith(_CONFIG):
+            return run.limits.options.get(f"sieve_environment/{name.removeprefix(_CONFIG)}")
+    return run.environment.get(name)
+
+
 def build_environment(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5183 §4."""
     node = bound.string(0)
@@ -42,8 +55,10 @@ def build_environment(compiler: Compiler, bound: Bound) -> Code | None:
         compiler.error(node.at, f"unknown environment item '{item}'")
         return None
 
+    has_vendor = "vnd.dovecot.environment" in compiler.required
+
     def values(run: Run) -> Sequence[str]:
-        value = run.environment.get(name.get(run).lower())
+        value = item_value(run, name.get(run), has_vendor=has_vendor)
         return () if value is None else (value,)
 
     return value_test(compiler, bound, values, bound.strings(1))

@@ -17,15 +17,21 @@ from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text
 
 _PARTS: Final = frozenset({"from", "to", "auth"})
+# RFC 6009 §2, §4: parts that other extensions bring.
+_MORE_PARTS: Final = {
+    "envelope-dsn": {"notify", "orcpt", "ret", "envid"},
+    "envelope-deliverby": {"bytimeabsolute", "bytimerelative", "bymode", "bytrace"},
+}
 
 
 def build_envelope(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §5.4; an unknown part is an error."""
     parts = []
+    known = set(_PARTS).union(*(_MORE_PARTS.get(each, ()) for each in compiler.required))
     for node in bound.strings(0):
         text = compiler.text(node)
         name = text.constant
-        if name is not None and name.lower() not in _PARTS:
+        if name is not None and name.lower() not in known:
             compiler.error(node.at, f"unknown envelope part '{name[:40]}'")
             return None
         if name is not None and name.lower() == "to" and compiler.stage is Stage.MAIL:

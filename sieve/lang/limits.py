@@ -32,3 +32,11 @@ class Limits:
     reply_bytes: int = 2048  # of the text of reject and reply
     # Settings of extensions by name, as Pigeonhole calls them; each extension reads its own.
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
+    # What external lists hold (RFC 6134), by what list_name makes of their names.
+    lists: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
+
+
+def list_name(name: str) -> str:
+    """Return the one spelling of the name of a list (RFC 6134 §2.3: ":addrbook:" is short for its URN)."""
+    name = name.strip().lower()
+    return f"urn:ietf:params:sieve{name}" if name.startswith(":") else name

@@ -42,11 +42,24 @@ class FileInto:
 
 
 @dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a redirect asks for (RFC 6009), as MAIL and RCPT have it; "" and None: nothing. by_s: seconds."""
+
+    notify: str = ""
+    ret: str = ""
+    by_s: int | None = None
+    by_time: str = ""
+    by_mode: str = ""
+    is_traced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Redirect:
     """Send to another address (RFC 5228 §4.2), written local@domain; is_copy: RFC 3894."""
 
     address: str
     is_copy: bool = False
+    wishes: Wishes | None = None
     name: ClassVar = "redirect"
 
     @property
@@ -156,4 +169,18 @@ class Notify:
         return replace(self, to=to, cc=cc, bcc=bcc)
 
 
-Action = Notify | Vacation | Keep | FileInto | Redirect | Discard | Reject | Reply | RouteTo
+@dataclass(frozen=True, slots=True)
+class SendReport:
+    """Report the message to an address (vnd.dovecot.report); is_short: only its header."""
+
+    feedback: str
+    text: str
+    address: str
+    is_short: bool = False
+    name: ClassVar = "report"
+    cancels_keep: ClassVar = False
+
+
+Action = (
+    SendReport | Notify | Vacation | Keep | FileInto | Redirect | Discard | Reject | Reply | RouteTo
+)

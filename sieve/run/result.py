@@ -19,6 +19,7 @@ from columba.sieve.run.actions import (
     Reject,
     Reply,
     RouteTo,
+    SendReport,
     Vacation,
 )
 from columba.sieve.run.failure import ScriptFailure
@@ -145,7 +146,7 @@ def _identity(action: Action) -> tuple[str, str] | None:
         case Redirect(address=address):
             local, _, domain = address.rpartition("@")
             return ("redirect", f"{local}@{domain.lower()}")
-        case Reject() | Reply() | Vacation() | Notify():
+        case Reject() | Reply() | Vacation() | Notify() | SendReport():
             return None
         case RouteTo():
             return ("route", "")

@@ -14,14 +14,27 @@ from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.lang.tokens import END, Lexer, Token
 from columba.sieve.run.machine import Failed, Inputs, Machine
+from columba.sieve.run.result import INBOX
 from columba.sieve.svtest.scripts import drive, test_extension
-from columba.sieve.svtest.suite import HOST, Case, Suite, clock_ns, derived_envelope, loader_of
+from columba.sieve.svtest.suite import (
+    HOST,
+    USER,
+    Case,
+    Suite,
+    clock_ns,
+    derived_envelope,
+    loader_of,
+)
 from columba.sieve.view import environment
 
 EXIT_PASSED: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_ABORTED: Final = 2
 CLIENT: Final = Client(ip="192.0.2.1", name="client.example.net", helo="client.example.net")
+VENDOR_ITEMS: Final = {
+    "vnd.dovecot.default-mailbox": INBOX,
+    "vnd.dovecot.username": USER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,7 @@ def run_file(path: FilePath, time_limit_s: int = 0) -> FileResult:
     if isinstance(script, CompileErrors):
         print(script.render(), file=sys.stderr)
         return FileResult(path, tuple(cases), "the file does not compile")
-    suite = Suite(path, suite_language, cases, environment(CLIENT, HOST))
+    suite = Suite(path, suite_language, cases, dict(environment(CLIENT, HOST)) | VENDOR_ITEMS)
     limits = Limits(cpu_ms=time_limit_s * 1000) if time_limit_s else Limits()
     inputs = Inputs(
         clock=clock_ns,

@@ -6,10 +6,19 @@ from columba.common.mail.addresses import Mailbox, parse_mailboxes
 from columba.common.mail.dsn import Action as DsnAction
 from columba.common.mail.dsn import Fate, Report, write_dsn
 from columba.common.mail.header import Header, field
-from columba.sieve.run.actions import FileInto, Notify, Redirect, Reject, Reply, Vacation
+from columba.sieve.run.actions import (
+    FileInto,
+    Notify,
+    Redirect,
+    Reject,
+    Reply,
+    SendReport,
+    Vacation,
+)
 from columba.sieve.run.envelope import NULL_PATH, Path, parse_path
 from columba.sieve.run.message import Message, message_of
 from columba.sieve.run.notify import notice_of
+from columba.sieve.run.report import report_of
 from columba.sieve.run.result import Entry
 from columba.sieve.run.state import Run
 from columba.sieve.run.vacation import reply_to
@@ -30,6 +39,8 @@ def send(run: Run, suite: Suite, entry: Entry) -> None:
             _report(run, suite, entry.message, text)
         case Reply(lines=lines):
             _report(run, suite, entry.message, "\n".join(lines))
+        case SendReport() as report:
+            _send_report(run, suite, entry.message, report)
         case Notify() as notify:
             _notify(run, suite, entry, notify)
         case Vacation() as vacation:
@@ -131,6 +142,15 @@ def _notify(run: Run, suite: Suite, entry: Entry, action: Notify) -> None:
         if to is not None:
             suite.world.outbox.append(Sent(octets, sender, to))
     store_copy(run, suite, entry, action.copy, octets)
+
+
+def _send_report(run: Run, suite: Suite, message: Message, action: SendReport) -> None:
+    to, postmaster = parse_path(action.address), parse_path(POSTMASTER) or NULL_PATH
+    sender = chosen_sender(run, suite, suite.settings.get("sieve_report_from", ""), postmaster)
+    author = Mailbox("Postmaster" if sender == postmaster else "", sender.local, sender.domain)
+    octets = report_of(run, message, action, author, HOST, f"report.{len(suite.world.outbox)}")
+    if to is not None:
+        suite.world.outbox.append(Sent(octets, sender, to))
 
 
 def store_copy(run: Run, suite: Suite, entry: Entry, copy: FileInto | None, octets: bytes) -> None:

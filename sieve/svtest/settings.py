@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path as FilePath
 from typing import Final
 
-from columba.sieve.lang.limits import Limits
+from columba.sieve.lang.limits import Limits, list_name
 from columba.sieve.lang.stage import Stage
 
 _TIME: Final = re.compile(r"(\d+)\s*(ms|s|m|h|d)?")
@@ -13,6 +14,8 @@ _MIN_VALUE_SIZE: Final = 4000
 STAGE: Final = "columba_stage"  # ours: the stage that scripts are compiled for
 TABLE: Final = "columba_table/"  # ours: columba_table/NAME/KEY = value
 USE: Final = "columba_special_use/"  # ours: columba_special_use/FOLDER = flags
+LISTS: Final = "sieve_extlists_list"
+LIST_KEY: Final = "priv/sieve/extlists/"
 
 
 def limits_of(settings: dict[str, str]) -> Limits:
@@ -31,6 +34,7 @@ def limits_of(settings: dict[str, str]) -> Limits:
         redirects=redirects,
         variable_bytes=max(_MIN_VALUE_SIZE, _count(size, limits.variable_bytes)),
         options=dict(settings),
+        lists=lists_of(settings),
         delimiters=settings.get("recipient_delimiter") or limits.delimiters,
     )
 
@@ -59,6 +63,25 @@ def uses_of(settings: dict[str, str]) -> dict[str, str]:
         if name.startswith(USE)
         for use in uses.split()
     }
+
+
+def lists_of(settings: dict[str, str]) -> dict[str, frozenset[str]]:
+    """Return what the lists of extlists hold; a list without a readable file holds nothing."""
+    lists: dict[str, frozenset[str]] = {}
+    for key in settings.get(LISTS, "").split():
+        name = settings.get(f"{LISTS}/{key}/name", key)
+        path = settings.get(f"{LISTS}/{key}/dict/file/path", "")
+        lists[list_name(name)] = _items(FilePath(path)) if path else frozenset()
+    return lists
+
+
+def _items(path: FilePath) -> frozenset[str]:
+    """Return the keys of a file of keys and values, line by line in turn."""
+    try:
+        lines = path.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(key.removeprefix(LIST_KEY) for key in lines[::2] if key.startswith(LIST_KEY))
 
 
 def _time_ms(value: str, default: int) -> int:

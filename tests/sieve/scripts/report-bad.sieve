@@ -1,0 +1,5 @@
+require ["vnd.dovecot.report", "vnd.dovecot.debug"];
+report "no good" "text" "a@example.com";
+report "abuse" "text" "nobody";
+report "abuse" "text";
+debug_log;
