@@ -20,6 +20,7 @@ from columba.common.ipc.directory import Directory
 
 HANDOFF_WAIT_S: Final = 0.1
 RETRY_S: Final = 0.002
+RETRY_MAX_S: Final = 0.032
 OnCall = Callable[[Call], None]
 
 
@@ -55,6 +56,7 @@ class Caller:
         """
         header = wire.ENCODER.encode(request)
         give_up_ns = min(until_ns, time.monotonic_ns() + int(HANDOFF_WAIT_S * 1e9))
+        pause_s = RETRY_S
         while True:
             for slot in self._order(service, key):
                 answer = await self._try(slot, header, parts, until_ns, on_call)
@@ -62,7 +64,8 @@ class Caller:
                     return answer
             if time.monotonic_ns() >= give_up_ns:
                 raise NoPeerError(f"no {service} process takes more work")
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, RETRY_MAX_S)  # asking often makes a busy worker busier
 
     async def call_process(
         self, name: str, request: wire.Request, parts: Sequence[bytes] = (), *, until_ns: int
