@@ -28,6 +28,7 @@ from columba.sieve.expand import Expander, Expansion
 from columba.sieve.grouping import group_of
 from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
+from columba.sieve.report import say_decided
 from columba.sieve.run.actions import Reject, Reply
 from columba.sieve.run.machine import Failed, Finished
 from columba.sieve.scripts import load_scripts
@@ -150,8 +151,11 @@ class SieveFilter:
         )
         scripted_ms = (time.monotonic_ns() - began_ns) / 1e6
         result = await self._onward(Mail(leaving, mail.header, mail.body), first, call, made)
+        shadowed = with_shadows(result.outcomes, shadows, leaves)
+        copies = [outcome for outcome in shadowed if outcome.number in shadows]
+        say_decided(self._context.event, handoff, [*made.outcomes, *early, *copies])
         outcomes = with_splits(
-            with_shadows(result.outcomes, shadows, leaves),
+            shadowed,
             [leaf.recipient for leaf in leaves],
             mail.handoff.recipients,
         )
