@@ -26,6 +26,7 @@ class Admission:
         self._in_flight = 0
         self._queue_runs = 0
         self.changes = 0
+        self._changes_told = 0
         self.turned_away = 0
 
     @property
@@ -37,6 +38,12 @@ class Admission:
     def is_full(self) -> bool:
         """Tell whether nothing is cut."""
         return self._limit >= self._full
+
+    def has_turned(self) -> bool:
+        """Tell, once for each turn, that it turned between full and cut."""
+        has_turned = self.changes != self._changes_told
+        self._changes_told = self.changes
+        return has_turned
 
     def enter(self, now_ns: int, is_queue_run: bool) -> bool:
         """Count one call in and return True, or return False when there is no room."""

@@ -70,7 +70,9 @@ class Chain:
         the slot (a destination), "" the least loaded one.
         """
         is_queue_run = mail.handoff.origin == "queue"
-        if not to.admission.enter(time.monotonic_ns(), is_queue_run):
+        is_let_in = to.admission.enter(time.monotonic_ns(), is_queue_run)
+        self._say_turn(to)
+        if not is_let_in:
             return await self.give_up(mail, to.step, BUSY, own_deadline_ns)
         began_ns = time.monotonic_ns()
         result = None
@@ -79,6 +81,7 @@ class Chain:
         finally:
             waited = result.waited_ms if result else (time.monotonic_ns() - began_ns) / 1e6
             to.admission.leave(time.monotonic_ns(), is_queue_run, waited)
+            self._say_turn(to)
         return result
 
     async def give_up(
@@ -129,6 +132,14 @@ class Chain:
             recipients, "queued", TAKEN, step=step, keeper=stored.keeper, in_doubt=in_doubt
         )
         return StepResult(outcomes)
+
+    def _say_turn(self, to: Next) -> None:
+        """Write one line when the load switch turns."""
+        if to.admission.has_turned():
+            state = "full" if to.admission.is_full else "cut"
+            self._event.warning(
+                "Load switch", service=to.service, state=state, limit=to.admission.limit
+            )
 
     async def _call(
         self, mail: Mail, to: Next, own_deadline_ns: int, key: str, on_call: OnCall | None

@@ -17,6 +17,7 @@ CONNECTIONS = 20  # so the hop takes 50 mails a second
 RATE = 250  # mails a second offered: five times as many
 SECONDS = 60
 LATEST_S = 10.0
+TURNS_MAX = 2  # of the load switch, a minute
 MORE = f"""
 service delivery {{
   client_limit = {CONNECTIONS}
@@ -87,6 +88,8 @@ def test_five_times_too_much_for_a_minute(peers: Peers) -> None:
     assert len(accepted) > RATE * SECONDS * 0.5, Counter(load.answers.values())
     slowest = sorted(load.seconds)[int(len(load.seconds) * 0.99)]
     assert slowest <= LATEST_S
+    turns = [line for line in stack.log_lines() if "Load switch:" in line]
+    assert len(turns) <= TURNS_MAX * -(-SECONDS // 60), turns
     hop.plain()
     wait_until(lambda: len(hop.taken()) >= len(accepted), "the backlog drains", 180)
     stack.wait_queue(0, 60)

@@ -49,7 +49,8 @@ class World:
             (run / name).mkdir()
         self.run = run
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.event = Event(lambda _level, _text: None)
+        self.lines: list[str] = []
+        self.event = Event(lambda _level, text: self.lines.append(text))
         self.directory = Directory(self.context, str(run))
         self.caller = Caller(self.context, str(run), self.directory)
         self.queue = QueueClient(self.caller, self.directory, self.event)
@@ -283,36 +284,16 @@ async def test_settling_goes_on_until_the_queue_is_there(world: World) -> None:
     assert world.told == [wire.Settle(id=ID, outcomes=outcomes, fence=b"f")]
 
 
-def test_admission_cuts_and_grows() -> None:
-    limit = Admission(100, 500, 0)
-    for _ in range(20):
-        assert limit.enter(0, False)
-        limit.leave(0, False, 900)
-    limit.leave(WINDOW_NS, False, 0) if limit.enter(WINDOW_NS, False) else None
-    assert limit.limit == 70
-    assert limit.changes == 1
-    now = WINDOW_NS
-    for _ in range(6):
-        now += WINDOW_NS
-        assert limit.enter(now, False)
-        limit.leave(now, False, 1)
-    assert limit.limit == 100
-    assert limit.changes == 2
-
-
-def test_admission_never_falls_under_a_tenth_and_bounds_queue_runs() -> None:
-    limit = Admission(40, 500, 0)
-    now = 0
-    for _ in range(20):
-        assert limit.enter(now, False)
-        limit.leave(now, False, 9000)
-        now += WINDOW_NS
-        limit.enter(now, False)
-        limit.leave(now, False, 9000)
-    assert limit.limit == 4
-    assert limit.enter(now, True)
-    assert not limit.enter(now, True)
-    assert limit.enter(now, False)
+async def test_each_turn_of_the_load_switch_is_one_line(world: World) -> None:
+    begun_ns = time.monotonic_ns() - 2 * WINDOW_NS
+    admission = Admission(10, 500, begun_ns)
+    assert admission.enter(begun_ns, False)
+    admission.leave(begun_ns, False, 900.0)  # its window ends with the next call
+    world.to = Next("dkim", "dkim", admission)
+    for _ in range(3):
+        await world.hand_over(mail())
+    turns = [line for line in world.lines if line.startswith("Load switch")]
+    assert turns == ["Load switch: service=dkim state=cut limit=7"]
 
 
 def test_a_keeper_settles_when_a_process_of_the_path_dies() -> None:
