@@ -7,7 +7,7 @@ are its own; those that `global` names, and the namespace `global`, are shared.
 import re
 from typing import Final
 
-from columba.sieve.ext.rfc5229_variables import GLOBAL, variable_name
+from columba.sieve.ext.rfc5229_variables import GLOBAL
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.errors import CompileErrors
@@ -117,11 +117,11 @@ def build_global(compiler: Compiler, bound: Bound) -> Code | None:
         name = node.value.lower()
         if name in compiler.locals and name not in compiler.globals:
             compiler.error(node.at, f"variable '{node.value[:60]}' is already used as a local one")
-        elif _VARIABLE.fullmatch(name) is None:
+            return None
+        if _VARIABLE.fullmatch(name) is None or len(name) > compiler.limits.variable_name:
             compiler.error(node.at, f"invalid variable name '{node.value[:60]}'")
-        elif (known := variable_name(compiler, node)) is not None:
-            compiler.locals.discard(known)
-            compiler.globals.add(name)
+            return None
+        compiler.globals.add(name)
     return None
 
 

@@ -16,6 +16,7 @@ from columba.sieve.lang.tokens import END, Lexer, Token
 from columba.sieve.run.machine import Failed, Inputs, Machine
 from columba.sieve.run.result import INBOX
 from columba.sieve.svtest.scripts import drive, test_extension
+from columba.sieve.svtest.settings import TESTER_LIMITS
 from columba.sieve.svtest.suite import (
     HOST,
     USER,
@@ -77,7 +78,7 @@ def run_file(path: FilePath, time_limit_s: int = 0) -> FileResult:
         print(script.render(), file=sys.stderr)
         return FileResult(path, tuple(cases), "the file does not compile")
     suite = Suite(path, suite_language, cases, dict(environment(CLIENT, HOST)) | VENDOR_ITEMS)
-    limits = Limits(cpu_ms=time_limit_s * 1000) if time_limit_s else Limits()
+    limits = Limits(cpu_ms=time_limit_s * 1000) if time_limit_s else TESTER_LIMITS
     inputs = Inputs(
         clock=clock_ns,
         message=suite.base,

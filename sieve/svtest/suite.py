@@ -19,6 +19,7 @@ from columba.sieve.run.machine import Script
 from columba.sieve.run.message import Message, message_of
 from columba.sieve.run.result import Result
 from columba.sieve.run.state import Run, SuiteHost
+from columba.sieve.svtest.settings import TESTER_LIMITS
 from columba.sieve.svtest.world import World
 
 POSTMASTER: Final = "postmaster@example.com"
@@ -60,7 +61,7 @@ class Suite(SuiteHost):
     slot: Script | None = None
     binaries: dict[str, Script] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = TESTER_LIMITS
     stage: Stage = Stage.DELIVERY
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
     is_kept: bool = False  # the implicit keep of the current result was carried out

@@ -1,10 +1,36 @@
-"""Extensions whose effect the service can't have yet are errors in its stages, never passed over."""
+"""Extensions: what only the tester can do is refused elsewhere; no message makes them raise."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from columba.sieve.engine import CompileErrors, Script, compile_script
+from columba.sieve.engine import (
+    CompileErrors,
+    Failed,
+    Finished,
+    Inputs,
+    Machine,
+    Script,
+    compile_script,
+)
 from columba.sieve.ext.registry import language
+from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
+from columba.sieve.run.actions import Notify, Vacation
+from columba.sieve.run.envelope import Envelope, Path
+from columba.sieve.run.message import message_of
+from columba.sieve.run.notify import notice_of
+from columba.sieve.run.vacation import reply_to
+
+PIECES = (
+    b"From: a@example.com\r\n", b"Subject: ", b"Date: Sun, 01 Mar 2026 00:15:07 +0100\r\n",
+    b"Date: 1 Jan 0001 00:00:00 +2359\r\n", b"Received: x; 31 Dec 9999 23:59:59 -2359\r\n",
+    b"Content-Type: multipart/mixed; boundary=c\r\n", b"\r\n--c\r\n", b"\r\n--c--\r\n", b"\r\n",
+    b"Content-Type: message/rfc822\r\n", b"Content-Type: text/html; charset=utf-7\r\n", b"<p>&#x110000;",
+    b"Content-Transfer-Encoding: base64\r\n", b"=?utf-8?q?=FF?=", b"\xff\xfe", b"\x00", b"Message-ID: <a@b>\r\n",
+    b"Content-Type: image/png; name*0*=utf-8''%FF\r\n", b"References: <\xff> <a>\r\n",
+)  # fmt: skip
+message_bytes = st.lists(st.sampled_from(PIECES) | st.binary(max_size=8), max_size=14).map(b"".join)
 
 TESTER_ONLY = sorted(
     name for name, known in language().extensions.items() if Stage.DATA not in known.stages
@@ -31,3 +57,59 @@ def test_ihave_tells_the_same() -> None:
 def test_body_is_for_the_tester_alone() -> None:
     assert "body" in TESTER_ONLY
     assert "date" not in TESTER_ONLY
+
+
+# Every test and every edit that looks into a message.
+LOOKS = b"""
+require ["body", "date", "index", "mime", "foreverypart", "extracttext", "variables", "regex", "editheader",
+  "replace", "enclose", "imap4flags", "spamtestplus", "vacation", "enotify", "environment", "relational"];
+if body :raw :matches "*a*" { setflag "x"; }
+if body :text :regex "a(b|c)" { addflag "y"; }
+if body :content ["", "multipart", "message/rfc822"] :contains "a" { removeflag "z"; }
+if date :index 1 :matches "date" "iso8601" "*" { keep; }
+if date :zone "+2359" "received" "julian" "1" { keep; }
+if spamtest :percent "1" { keep; }
+if header :mime :anychild :param ["charset", "name"] "content-type" "x" { keep; }
+if address :mime :anychild :domain "from" "x" { keep; }
+foreverypart {
+  if header :mime :matches :contenttype "content-type" "*" { set "a" "${1}"; }
+  extracttext :first 10 :upper "text";
+  if header :mime :type "content-type" "image" { replace "gone"; }
+}
+addheader "X-A" "${text}${a}";
+deleteheader :matches "subject" "*";
+if body :text :contains "x" { enclose :subject "${a}" "text ${text}"; }
+vacation "${text}";
+notify :message "${a}" "mailto:a@example.com";
+"""
+LOOKING = compile_script(LOOKS, "looks", Stage.DELIVERY)
+
+
+@given(header=message_bytes, body=message_bytes)
+@settings(max_examples=300, deadline=None)
+def test_any_message_can_be_looked_at(header: bytes, body: bytes) -> None:
+    assert isinstance(LOOKING, Script), LOOKING.render()
+    message = message_of(header + b"\r\n\r\n" + body)
+    inputs = Inputs(
+        clock=lambda: 0,
+        message=message,
+        envelope=Envelope(Path("ann", "example.com"), (Path("me", "example.org"),)),
+        limits=Limits(
+            options={
+                "sieve_spamtest_status_header": "Subject: ([0-9.-]+)",
+                "sieve_spamtest_score_max_value": "10",
+                "sieve_vacation_check_recipient": "no",
+            }
+        ),
+    )
+    machine = Machine(LOOKING, inputs)
+    outcome = machine.step()
+    assert isinstance(outcome, Finished | Failed)
+    seen = machine.run.message
+    assert seen.size == len(seen.header.raw) + 2 * seen.has_body + len(seen.read_body())
+    if isinstance(outcome, Finished):
+        for action in outcome.actions:
+            if isinstance(action, Vacation):
+                reply_to(machine.run, message, action, "host", "id")
+            if isinstance(action, Notify):
+                notice_of(machine.run, message, action, "p@example.com", "host", "id")
