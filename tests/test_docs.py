@@ -68,6 +68,25 @@ def test_what_is_done_names_a_module_and_a_test(row: dict[str, str]) -> None:
         assert cited, f"RFC {row['rfc']} is not cited in {row['module']}"
 
 
+def promises() -> list[list[str]]:
+    lines = (ROOT / "docs" / "promises.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
+    return [row for row in rows if row[0] != "rule" and set(row[0]) != {"-"}]
+
+
+@pytest.mark.parametrize("row", promises(), ids=lambda row: row[0][:40])
+def test_a_promise_names_code_and_a_test_that_exist(row: list[str]) -> None:
+    _, code, test, state = row
+    assert re.match(r"(done|partly|not yet)\b", state)
+    assert bool(code and test) != state.startswith("not yet")
+    for name in code.replace("`", "").split():
+        assert (ROOT / name).is_file(), name
+    for name in test.replace("`", "").split():
+        path, _, inside = name.partition("::")
+        text = (ROOT / "tests" / path).read_text()
+        assert not inside or f"def {inside}(" in text, name
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_top_folder_explains_itself(folder: str) -> None:
     text = (ROOT / folder / "README.md").read_text()
