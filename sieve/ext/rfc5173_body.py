@@ -3,7 +3,6 @@
 Pure. :text is :content "text", with the tags of HTML taken out. Matches never set match variables (§6).
 """
 
-import html
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -15,12 +14,11 @@ from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.stage import TESTER
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import Code
+from columba.sieve.run.html import visible_text
 from columba.sieve.run.message import Message
 from columba.sieve.run.state import Run
 
 _TRANSFORM: Final = "body transform"
-_HIDDEN: Final = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|$)", re.I | re.S)
-_MARKUP: Final = re.compile(r"<!--.*?-->|<[/!?a-z][^>]*>", re.I | re.S)
 _TEXT_TYPES: Final = ("text",)
 
 
@@ -74,7 +72,7 @@ def part_text(part: Part, body: bytes) -> str:
     text = part.text(body)
     if part.content_type.subtype not in {"html", "xhtml"}:
         return text
-    return html.unescape(_MARKUP.sub("", _HIDDEN.sub("", text)))
+    return visible_text(text)
 
 
 def _leaves_and_all(message: Message) -> Sequence[Part]:

@@ -6,12 +6,17 @@ Pure. core/actions.py reads :flags.
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from columba.sieve.core.matching import MATCH_TAGS, chosen_match_type, value_test
+from columba.sieve.core.matching import (
+    MATCH_TAGS,
+    Values,
+    chosen_comparator,
+    chosen_match_type,
+    value_test,
+)
 from columba.sieve.ext.rfc5229_variables import fetch, store, variable_name
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.stage import TESTER
-from columba.sieve.lang.tree import String
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import GO, Code, plain
 from columba.sieve.run.flags import internal_flags, split_flags
@@ -67,16 +72,23 @@ def build_hasflag(compiler: Compiler, bound: Bound) -> Code | None:
             return internal_flags(run)
         return split_flags(fetch(run, name) for name in names)
 
-    keys = bound.strings(1)
     if chosen_match_type(bound).name == "is":
-        keys = tuple(one for key in keys for one in _separate(key))
-    return value_test(compiler, bound, values, keys)
+        return _is_one_of(compiler, bound, values)
+    return value_test(compiler, bound, values, bound.strings(1))
 
 
-def _separate(key: String) -> tuple[String, ...]:
-    """RFC 5232 §2: "\\Seen \\Draft" is the same as the list of both."""
-    words = key.value.split()
-    return tuple(String(word, key.at) for word in words) if len(words) > 1 else (key,)
+def _is_one_of(compiler: Compiler, bound: Bound, values: Values) -> Code | None:
+    """RFC 5232 §2: as a key, too, "\\Seen \\Draft" is the same as the list of both."""
+    comparator, keys = chosen_comparator(compiler, bound), compiler.texts(bound.strings(1))
+    if comparator is None:
+        return None
+    fold = comparator.fold
+
+    def run_is(run: Run) -> int:
+        wanted = {fold(flag) for key in keys for flag in key.get(run).split()}
+        return any(fold(value) in wanted for value in values(run))
+
+    return plain(run_is)
 
 
 def _variables(compiler: Compiler, bound: Bound) -> list[str] | None:
