@@ -61,6 +61,10 @@ class Result:
         """Whether the implicit keep is still in force."""
         return not any(entry.action.cancels_keep for entry in self.entries)
 
+    def limit(self, limits: Limits) -> None:
+        """Let other limits hold for what is added from now on."""
+        self._limits = limits
+
     def add(self, action: Action, message: Message, place: Position) -> None:
         """Add an action. Raises ScriptFailure on a conflict or past a limit."""
         if isinstance(action, Notify):

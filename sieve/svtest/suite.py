@@ -92,6 +92,7 @@ class Suite(SuiteHost):
         """Let new limits hold, for the test script too."""
         self.limits = limits
         run.limits = limits
+        run.result.limit(limits)
 
     def renew_result(self, run: Run, *, empties_outbox: bool) -> None:
         """Begin an empty result; edits are dropped."""
