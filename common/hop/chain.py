@@ -26,6 +26,7 @@ STEP_NS: Final = 3_000_000_000  # one second of grace and two to store
 BUSY: Final = Why(451, "4.3.2", "The system is too busy, try again later")
 GONE: Final = Why(451, "4.3.0", "A part of the system failed, try again later")
 LATE: Final = Why(451, "4.4.7", "The delivery takes too long, try again later")
+LAST: Final = "delivery"  # the step that calls no other
 TAKEN: Final = Why(250, "2.0.0", "Queued")
 
 
@@ -185,7 +186,11 @@ class Chain:
         self._event.warning(
             "Taking over", id=mail.handoff.id, step=to.step, service=to.service, reason=why.text
         )
-        return await self.store(mail, to.step, why, own_deadline_ns, self._delays.takeover_s)
+        due_in_s = self._delays.takeover_s
+        if to.service != LAST:
+            # Who the dead one had called may still deliver until its own deadline, which is earlier than ours.
+            due_in_s = max(due_in_s, (own_deadline_ns - time.monotonic_ns()) / 1e9)
+        return await self.store(mail, to.step, why, own_deadline_ns, due_in_s)
 
     async def _checked(
         self, mail: Mail, to: Next, reply: wire.Outcomes, parts: list[bytes], own_deadline_ns: int

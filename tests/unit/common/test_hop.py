@@ -176,15 +176,19 @@ async def test_who_may_not_be_queued_is_refused(world: World) -> None:
     assert not world.stored
 
 
-async def test_a_dead_callee_is_taken_over_for_later(world: World) -> None:
+@pytest.mark.parametrize(("seconds", "due_in_s"), [(10, 60), (100, 100)])
+async def test_a_dead_callee_is_taken_over_for_later(
+    world: World, seconds: float, due_in_s: float
+) -> None:
+    """Not before those whom it had called have ended."""
     world.serve("dkim", silent)
     world.tell(dkim="ready", queue="ready")
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(world.hand_over(mail()))
+        task = group.create_task(world.hand_over(mail(), seconds))
         await asyncio.sleep(0.1)
         world.tell(dkim="dead", queue="ready")
     assert kinds(task.result()) == ["queued"]
-    assert world.stored[0].due_in_s == 60
+    assert world.stored[0].due_in_s == pytest.approx(due_in_s, abs=1)
     assert not world.stored[0].in_doubt
 
 
