@@ -4,6 +4,7 @@ from pathlib import Path
 
 from columba.master.listen import Owner
 from columba.master.privileges import Identity, identity, is_single_user, own_identity
+from columba.master.reach import check_code, make_log
 from columba.master.reload import Configuration
 from columba.master.rundir import make_folder
 from columba.master.settings import MasterSettings
@@ -11,11 +12,12 @@ from columba.master.table import ListenerSpec
 
 
 def make_folders(configuration: Configuration) -> None:
-    """Make run, state and spool folders; raises StartError.
+    """Make run, state and spool folders and the log file; raises StartError.
 
     Each service's run folder belongs to its user, and its group (all services) may enter it.
     """
     settings = configuration.settings
+    check_code(settings, configuration.specs)
     internal = _internal(settings)
     own = own_identity()
     run = Path(settings.base_dir)
@@ -26,6 +28,8 @@ def make_folders(configuration: Configuration) -> None:
     for name, spec in configuration.specs.items():
         who = identity(name, spec.user, spec.group, settings.default_internal_user)
         make_folder(run / name, 0o750, who)
+    if "log" in configuration.specs:
+        make_log(settings, configuration.specs["log"])
 
 
 def unix_owner(settings: MasterSettings) -> Owner:

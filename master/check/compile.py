@@ -4,6 +4,7 @@ It runs in a process of its own (`python -m columba.master.check`), so that the 
 configuration that is broken can't harm the running one.
 """
 
+import contextlib
 import importlib
 import os
 from collections.abc import Iterator
@@ -96,15 +97,24 @@ def _origins(section: Section, prefix: str) -> Iterator[tuple[str, str]]:
 
 
 def _stamps(path: str) -> Iterator[str]:
-    """Yield a text that changes when a file, or a file of a folder, is written anew."""
-    try:
-        if os.path.isdir(path):
-            with os.scandir(path) as entries:
-                inside = sorted(entry.path for entry in entries if entry.is_file())
-        else:
-            inside = [path]
-        for each in inside[:FILES_MAX]:
+    """Yield texts that change when a file, or one in a folder or in a folder of that, is written anew.
+
+    The second level is that of `<dkim_key_dir>/<domain>/<selector>.pem`. Sockets do not count.
+    """
+    inside = [path] if os.path.isfile(path) else sorted(_files(path, 2))
+    for each in inside[:FILES_MAX]:
+        with contextlib.suppress(OSError):
             status = os.stat(each)
             yield f"{each}:{status.st_mtime_ns}:{status.st_size}:{status.st_ino}"
+
+
+def _files(folder: str, levels: int) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            found = list(entries)
     except OSError:
         return
+    yield from (entry.path for entry in found if entry.is_file())
+    if levels > 1:
+        inner = [entry.path for entry in found if entry.is_dir()][:FILES_MAX]
+        yield from (path for each in inner for path in _files(each, levels - 1))

@@ -16,6 +16,8 @@ from columba.master.errors import StartError
 from columba.master.log.settings import Settings as LogSettings
 from columba.master.privileges import Identity, identity
 from columba.master.settings import MasterSettings, ServiceSettings
+from columba.queue.settings import Settings as QueueSettings
+from columba.queue.store.open import store_folder
 from columba.sieve.engine import CompileErrors, compile_script
 from columba.sieve.lang.stage import Stage
 from columba.sieve.settings import Settings as SieveSettings
@@ -25,6 +27,8 @@ def check_contents(names: list[str], master: MasterSettings, resolver: Resolver)
     """Raise ConfigError for the first file that can't be used by the services that run."""
     _check_certificates(master, resolver)
     _check_log(resolver)
+    if "queue" in names:
+        _check_queue(resolver)
     if "dkim" in names:
         _check_keys(master, resolver)
     if "sieve" in names:
@@ -54,6 +58,13 @@ def _check_log(resolver: Resolver) -> None:
     where = resolver.root.values.get("log_path")
     if path.startswith("/") and where is not None and not Path(path).parent.is_dir():
         raise where.error(f"log_path: There is no folder {Path(path).parent}")
+
+
+def _check_queue(resolver: Resolver) -> None:
+    try:
+        store_folder(thaw(QueueSettings, resolver.settings("queue")).queue_url)
+    except ConfigError as error:
+        raise (resolver.root.values.get("queue_url") or resolver.root).error(error.text) from error
 
 
 def _check_keys(master: MasterSettings, resolver: Resolver) -> None:

@@ -1,4 +1,4 @@
-"""From the URL of `queue_store` to a store."""
+"""From the URL of `queue_url` to a store."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,15 +10,18 @@ from columba.queue.store.file import FileStore
 
 def open_store(url: str) -> ObjectStore:
     """Return the store at the URL; ConfigError when there is no such kind, or it can't carry a queue."""
-    parts = urlsplit(url)
-    match parts.scheme:
-        case "file" if parts.path.startswith("/") and not parts.netloc:
-            store: ObjectStore = FileStore(Path(parts.path))
-        case "file":
-            raise ConfigError(f"queue_store: {url}: wants file:/absolute/path")
-        case _:
-            raise ConfigError(f"queue_store: {url}: no store of this kind")
+    store: ObjectStore = FileStore(store_folder(url))
     promised = store.guarantees
     if not (promised.conditional_put and promised.read_after_write and promised.list_after_write):
-        raise ConfigError(f"queue_store: {url}: can't carry a queue: {promised}")
+        raise ConfigError(f"queue_url: {url}: can't carry a queue: {promised}")
     return store
+
+
+def store_folder(url: str) -> Path:
+    """Return the folder that the URL names, touching nothing; ConfigError when it names none."""
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        raise ConfigError(f"queue_url: {url}: no store of this kind")
+    if parts.netloc or not parts.path.startswith("/"):
+        raise ConfigError(f"queue_url: {url}: wants file:/absolute/path")
+    return Path(parts.path)

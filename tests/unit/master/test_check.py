@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,28 @@ def test_a_log_without_its_folder_is_named_with_its_line(tmp_path: Path) -> None
 def test_rights_are_read_from_the_mode(mode: int, uid: int, gid: int, may: bool) -> None:
     status = os.stat_result((mode, 0, 0, 1, 7, 8, 0, 0, 0, 0))
     assert allows(status, 4, Identity(uid, gid, True)) is may
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("file:nowhere", "wants file:/absolute/path"), ("ftp:/x", "no store of this")],
+)
+def test_a_queue_url_that_no_store_has_is_said_with_its_line(
+    tmp_path: Path, url: str, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        compile_config(write(tmp_path, f"services = queue\nqueue_url = {url}\n"))
+    assert caught.value.line == 3
+    assert not Path("nowhere").exists()
+
+
+def test_a_new_dkim_key_counts_at_reload_and_a_socket_does_not(tmp_path: Path) -> None:
+    keys, place = tmp_path / "dkim", tmp_path / "auth-client"
+    (keys / "example.org").mkdir(parents=True)
+    path = write(tmp_path, f"dkim_key_dir = {keys}\nauth_socket = {place}\n")
+    before = compile_config(path, contents=False).fingerprints
+    (keys / "example.org" / "s1.pem").write_text("key")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place))
+        after = compile_config(path, contents=False).fingerprints
+    assert {name for name in before if before[name] != after[name]} == {"dkim"}
