@@ -1,4 +1,4 @@
-"""service status, process status, stop, reload, who."""
+"""service status, process status, stop, reload."""
 
 import os
 import time
@@ -56,7 +56,7 @@ def stop(state: State) -> None:
         time.sleep(0.05)
 
 
-@click.command()
+@click.command(short_help="Read the configuration anew.")
 @click.pass_obj
 def reload(state: State) -> None:
     """Read the configuration anew; a broken one is refused (78) and the old one stays."""
@@ -72,16 +72,9 @@ def reload(state: State) -> None:
     click.echo("; ".join(changes) or "nothing changed")
 
 
-@click.command()
-@click.pass_obj
-def who(state: State) -> None:
-    """Show who is connected."""
-    state.show(state.ask("admin/anvil.0", "who"))
-
-
 def register(group: click.Group) -> None:
     """Add the commands."""
-    for command in (service, process, stop, reload, who):
+    for command in (service, process, stop, reload):
         group.add_command(command)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 from columba.common.smtp import codes
+from columba.common.smtp.codes import Reply
 from columba.common.smtp.command import Rcpt
 from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, say
 from columba.smtpd.session import Role
@@ -19,8 +20,9 @@ def rcpt(conversation: Conversation, command: Rcpt) -> Result:
     address = _complete(conversation, command.recipient)
     if conversation.shared.stages.has("rcpt"):
         return _asked(conversation, transaction, command, address)
-    if _is_strange(conversation):
-        return say(codes.NO_RELAYING)  # no script has allowed it
+    if _is_strange(conversation):  # no script has allowed it
+        _log_refusal(conversation, transaction, address, codes.NO_RELAYING)
+        return say(codes.NO_RELAYING)
     transaction.add(command, address)
     return say(codes.RECIPIENT_OK)
 
@@ -58,6 +60,7 @@ async def _asked(
     await asyncio.sleep(delay_s(verdict))
     response = judged(verdict, codes.RECIPIENT_OK)
     if not response.replies[0].positive:
+        _log_refusal(conversation, transaction, address, response.replies[0])
         return response
     if _parts(conversation, transaction, verdict.group):
         return say(codes.TOO_MANY_RECIPIENTS)
@@ -65,3 +68,20 @@ async def _asked(
         transaction.group = verdict.group
     transaction.add(command, address)
     return response
+
+
+def _log_refusal(
+    conversation: Conversation, transaction: Transaction, address: bytes, reply: Reply
+) -> None:
+    """Write why a recipient was refused: what an administrator is asked for most."""
+    session = conversation.session
+    conversation.shared.event.info(
+        "Recipient refused",
+        id=transaction.id,
+        session=session.id,
+        ip=session.ip,
+        login=session.login or None,
+        sender=transaction.mail.sender.decode("utf-8", "replace") or "<>",
+        to=address.decode("utf-8", "replace"),
+        reply=f"{reply.code} {reply.enhanced} {' '.join(reply.lines)}",
+    )

@@ -60,6 +60,9 @@ class AuthClient:
 
     def close(self) -> None:
         """Close; open requests fail."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None  # not lost: we leave
         self._lose("closed")
         if self._reading is not None:
             self._reading.cancel()

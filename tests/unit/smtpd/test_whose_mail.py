@@ -27,6 +27,9 @@ async def test_without_a_script_strangers_may_send_to_nobody(tmp_path: Path) -> 
             await client.ask("LHLO x" if name == "lmtp" else "EHLO x")
             await client.ask("MAIL FROM:<a@b.example>")
             assert (await client.ask("RCPT TO:<c@d.example>")).startswith(code)
+        (line,) = [line for line in world.lines if "Recipient refused" in line]
+        assert "sender=a@b.example to=c@d.example" in line
+        assert 'reply="550 5.7.1 Relaying denied"' in line
 
 
 async def test_mail_of_the_null_sender_has_one_recipient_and_is_never_queued(
