@@ -95,7 +95,9 @@ def _answer(request: Request, tables: dict[str, dict[str, str]], world: World) -
     match request:
         case Lookup(table=name, key=key):
             if name not in tables:
-                return Unavailable("there is no such table")
+                return Unavailable(
+                    "there is no such table (columba-sieve-test takes --lookup TABLE:KEY=VALUE)"
+                )
             value = tables[name].get(key)
         case MailboxExists(mailbox=mailbox):
             value = "yes" if world.has(mailbox) else None

@@ -86,7 +86,6 @@ def test_a_server_that_does_not_run(conf: Path) -> None:
         ("process", "status"),
         ("stop",),
         ("queue", "list"),
-        ("who",),
     ):
         shown = run(conf, *command)
         assert (shown.exit_code, "not running" in shown.output) == (75, True)
