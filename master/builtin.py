@@ -95,7 +95,7 @@ service queue {
   executable = python -m columba.queue
   process_min_avail = 1
   process_limit = 1
-  client_limit = 2000
+  client_limit = 400
   memory_limit = 2G
   idle_kill_interval = infinite
 }

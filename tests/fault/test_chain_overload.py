@@ -13,8 +13,8 @@ from tests.peers.process import wait_until
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow, pytest.mark.timeout(300)]
 HOP_DELAY_S = 0.4
-CONNECTIONS = 20  # so the hop takes 50 mails a second
-RATE = 250  # mails a second offered: five times as many
+CONNECTIONS = 12  # so the hop takes 30 mails a second
+RATE = 150  # mails a second offered: five times as many
 SECONDS = 60
 LATEST_S = 10.0
 TURNS_MAX = 2  # of the load switch, a minute
