@@ -10,7 +10,7 @@ from typing import Final
 
 from columba.common.errors import PeerError
 from columba.common.hop.answered import Answerer
-from columba.common.hop.chain import GRACE_NS, Chain, Delays, Next
+from columba.common.hop.chain import GRACE_NS, STEP_NS, Chain, Delays, Next
 from columba.common.hop.keeper import fence_put
 from columba.common.hop.mail import Mail, StepResult
 from columba.common.hop.parts import make_chain, make_next, make_queue
@@ -125,6 +125,16 @@ class Handoff:
             self._context.spawn(self._withhold(told), "fence")
         else:
             self._answerer.told(told.id, told.outcomes)
+
+    def hurry(self, end_ns: int) -> None:
+        """Have every mail in flight answered before the process ends: its D comes nearer (promises §1.1).
+
+        Half of what is left is always theirs.
+        """
+        now_ns = time.monotonic_ns()
+        until_ns = max(end_ns - DRAIN_RESERVE_NS - STEP_NS, now_ns + (end_ns - now_ns) // 2)
+        for chain in (self._chain, self._unfiltered):
+            chain.hurry(until_ns)
 
     async def close(self, timeout_s: float) -> None:
         """Tell keepers a last time, and wait for what is under way to the queue."""

@@ -64,6 +64,7 @@ class SmtpService:
             server.close()
         for connection in list(self._connections):
             connection.retire()
+        self._shared.handoff.hurry(until_ns)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.1, (until_ns - time.monotonic_ns()) / 1e9)):
                 await self._wait_empty()

@@ -55,6 +55,12 @@ class Chain:
     ) -> None:
         self._name, self._caller, self._queue = name, caller, queue
         self._delays, self._event = delays, event
+        self._in_flight: set[_Calls] = set()
+
+    def hurry(self, until_ns: int) -> None:
+        """Wait for the answers of calls in flight no longer than until_ns: the process ends."""
+        for calls in self._in_flight:
+            calls.hurry(until_ns)
 
     async def hand_over(
         self,
@@ -157,6 +163,7 @@ class Chain:
             sent_ns=now_ns,
         )
         calls = _Calls(on_call)
+        self._in_flight.add(calls)
         try:
             answer = await self._caller.call(
                 to.service,
@@ -174,6 +181,8 @@ class Chain:
             calls.cancel()
             in_doubt_s = self._delays.in_doubt_s
             return await self.store(mail, to.step, LATE, own_deadline_ns, in_doubt_s, in_doubt=True)
+        finally:
+            self._in_flight.discard(calls)
         match answer.reply:
             case wire.Outcomes() as reply:
                 return await self._checked(mail, to, reply, answer.parts, own_deadline_ns)
@@ -218,6 +227,10 @@ class _Calls:
         self._calls.append(call)
         if self._on_call is not None:
             self._on_call(call)
+
+    def hurry(self, until_ns: int) -> None:
+        for call in self._calls:
+            call.hurry(until_ns)
 
     def cancel(self) -> None:
         for call in self._calls:

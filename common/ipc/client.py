@@ -82,6 +82,15 @@ class Channel:
         self.gone()
         self._pump.close()
 
+    def sooner(
+        self, number: bytes, timer: asyncio.TimerHandle, delay_s: float
+    ) -> asyncio.TimerHandle:
+        """Return the timer of a call that is late in delay_s at the latest."""
+        if timer.cancelled() or timer.when() <= self._loop.time() + delay_s:
+            return timer
+        timer.cancel()
+        return self._loop.call_later(delay_s, self._late, number)
+
     def forget(self, number: bytes) -> None:
         """Stop waiting for a call."""
         self._calls.pop(number, None)
@@ -127,6 +136,11 @@ class Call:
         finally:
             self._timer.cancel()
             self._channel.forget(self._number)
+
+    def hurry(self, until_ns: int) -> None:
+        """Wait for the answer no longer than until_ns."""
+        delay_s = max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
+        self._timer = self._channel.sooner(self._number, self._timer, delay_s)
 
     def cancel(self) -> None:
         """Tell the callee to begin nothing more; its answer is still awaited."""

@@ -1,11 +1,13 @@
 """Whose mail is taken for whom, where no script has the word."""
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from columba.common.ipc import wire
-from tests.fakes.smtpd_world import World, connect
+from tests.fakes.smtpd_world import World, connect, wait_for
 
 MESSAGE = b"Message-ID: <1@b>\r\n\r\nbody\r\n.\r\n"
 
@@ -18,6 +20,22 @@ async def started(folder: Path, *kinds: str, **changed: object) -> AsyncIterator
         yield world
     finally:
         await world.close()
+
+
+async def test_a_mail_in_flight_is_answered_before_the_process_ends(tmp_path: Path) -> None:
+    async with started(tmp_path) as world:
+        client = await connect(world)
+        await client.say("EHLO x", "MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA")
+        for _ in range(4):
+            await client.reply()
+        world.delay_s = 10.0
+        await client.say(MESSAGE)
+        await wait_for(lambda: bool(world.bodies))
+        until_ns = time.monotonic_ns() + 1_000_000_000
+        async with asyncio.timeout(5.0), asyncio.TaskGroup() as group:
+            group.create_task(world.service.drain(until_ns))
+            assert (await client.reply()).startswith("451 4.4.7")
+        assert world.mails[0].is_cancelled
 
 
 async def test_without_a_script_strangers_may_send_to_nobody(tmp_path: Path) -> None:
