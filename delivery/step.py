@@ -321,6 +321,8 @@ class DeliveryStep:
         if call.is_cancelled:  # the caller has taken over, or the client has left
             cancelled = same_for_all(doubtful, "refused", CANCELLED)
             return StepResult((*final, *replies, *cancelled))
+        if not replies and not doubtful:
+            return StepResult(final)
         numbers = {o.number for o in replies}
         again = [r for r in mail.handoff.recipients if r.number in numbers]
         stored, in_doubt = await asyncio.gather(
