@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("common", "master", "smtpd", "sieve", "delivery", "queue")
-FOLDERS = ("tests", "bench", "docs", "etc")
+FOLDERS = (*CODE, "tests", "bench", "docs", "etc")
 CITED_IN = (".py", ".sieve", ".lark", ".md", ".conf")
 CITATION = re.compile(r"\bRFC[ -]?(\d{3,5})\b")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -27,7 +27,7 @@ def sources() -> Iterator[Path]:
 
 
 def documents() -> list[Path]:
-    inner = [path for folder in (*CODE, *FOLDERS) for path in (ROOT / folder).rglob("*.md")]
+    inner = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md")]
     return sorted([*ROOT.glob("*.md"), *inner])
 
 
