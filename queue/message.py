@@ -113,8 +113,10 @@ def handoff_of(
 
 def reply_of(person: Recipient) -> wire.Outcome:
     """Return the last answer about a recipient; a plain temporary failure when there was none."""
-    tree = {"number": person.number, "kind": "deferred", "code": 451, **person.reply}
-    return from_map(tree, wire.Outcome)
+    if not person.reply:
+        return wire.Outcome(number=person.number, kind="deferred", code=451)
+    # What is stored leaves out what the struct fills in itself: no code means 250.
+    return from_map({"number": person.number, "kind": "deferred", **person.reply}, wire.Outcome)
 
 
 def covers(record: Record, number: str) -> bool:

@@ -5,6 +5,7 @@ It reads two states of a record and says what happened between them.
 
 from typing import Final
 
+from columba.common.ipc import wire
 from columba.common.log.event import Event
 from columba.queue.message import reply_of
 from columba.queue.record import (
@@ -52,7 +53,7 @@ def _say(event: Event, words: str, record: Record, person: Recipient, now_s: flo
         number=person.number,
         route=outcome.route or None,
         hop=outcome.hop or None,
-        reply=f"{outcome.code} {outcome.enhanced} {outcome.text}".replace("  ", " "),
+        reply=_reply(outcome) if person.reply else None,
         step=outcome.step or None,
         attempts=record.attempts,
         age_s=round(now_s - record.created_s, 1),
@@ -60,3 +61,7 @@ def _say(event: Event, words: str, record: Record, person: Recipient, now_s: flo
         in_doubt=True if person.doubt_s > now_s else None,
         next_s=None if person.final else max(0, round(record.due_s - now_s)),
     )
+
+
+def _reply(outcome: wire.Outcome) -> str:
+    return f"{outcome.code} {outcome.enhanced} {outcome.text}".replace("  ", " ").strip()

@@ -14,6 +14,8 @@ from columba.queue.message import (
     part_name,
     part_of,
     record_of,
+    reply_of,
+    to_map,
 )
 from columba.queue.record import DISOWNED, Recipient, Record, decode, encode
 from columba.queue.retry import RetryPolicy
@@ -105,3 +107,12 @@ def test_a_store_of_an_ancestor_leaves_out_the_split_that_is_stored() -> None:
     whole = Recipient(number="3", spec={"address": b"a@x"})
     part = part_of(Record(id=ID, name=ID, recipients=(whole,)), ["3"], f"{ID}.3")
     assert excluded(base, part) == [{"original": b"a@x", "finals": [b"f@x"], "id": ID}]
+
+
+def test_a_stored_reply_is_read_as_it_was() -> None:
+    taken = wire.Outcome(number="1", kind="delivered", enhanced="2.0.0", text="Ok")
+    assert reply_of(Recipient(number="1", reply=to_map(taken))) == taken
+    assert (reply_of(Recipient(number="1")).kind, reply_of(Recipient(number="1")).code) == (
+        "deferred",
+        451,
+    )
