@@ -1,5 +1,6 @@
 """queue list, show, flush, hold, release, delete: each queue process is asked itself."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -8,10 +9,11 @@ import click
 
 from columba.common.errors import EX_NOTFOUND, EX_TEMPFAIL, EX_USAGE
 from columba.master.cli.client import AskError, ask
-from columba.master.cli.output import Row
+from columba.master.cli.output import Cell, Row
 from columba.master.cli.state import State, fail
 
 FLUSH: Final = "flush"
+TIMES: Final = ("created", "due", "expires", "in_doubt_until")
 
 
 @click.group()
@@ -34,7 +36,7 @@ def show(state: State, id: str) -> None:
     rows = _ask_all(state, "show", id=id)
     if not rows:
         fail(f"{id} is not in the queue", EX_NOTFOUND)
-    state.show(rows, "flow")
+    state.show(rows if state.form == "json" else [readable(row) for row in rows], "flow")
 
 
 def _order(name: str, help: str) -> None:
@@ -53,7 +55,7 @@ def _order(name: str, help: str) -> None:
         if state.form:
             state.show(rows)
         else:
-            click.echo(f"{name}: {len(rows)} mails", err=True)
+            click.echo(f"{name}: {len(rows)} mail{'' if len(rows) == 1 else 's'}", err=True)
 
 
 for _name, _help in (
@@ -85,6 +87,17 @@ def _ask_all(state: State, command: str, **arguments: object) -> list[Row]:
     if errors and not (rows and all(e.exit_code == EX_NOTFOUND for e in errors)):
         fail(str(errors[0]), errors[0].exit_code)
     return rows
+
+
+def readable(row: Row) -> Row:
+    """Return a row with its times, seconds since 1970, as local times."""
+    return {key: _local(cell) if key in TIMES else cell for key, cell in row.items()}
+
+
+def _local(cell: Cell) -> Cell:
+    if not isinstance(cell, int | float):
+        return cell
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(cell))
 
 
 def _sockets(run: Path) -> Sequence[Path]:

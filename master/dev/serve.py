@@ -139,6 +139,12 @@ Columba runs. Send more with any SMTP client, for example:
   mailbox      {plan.mail / domain / local}
   what left    {root / "elsewhere"} (everything that is not for {domain} goes to port {elsewhere_port} here)
   log          {plan.log}
-  look around  {sys.executable} -m columba.master.cli -c {plan.config} service status
+  look around  {columbadm()} -c {plan.config} service status
 
 Ctrl-C ends it."""
+
+
+def columbadm() -> str:
+    """Return how the administrator's tool is called here: by name where it is installed beside Python."""
+    tool = Path(sys.executable).with_name("columbadm")
+    return str(tool) if tool.exists() else f"{sys.executable} -m columba.master.cli"

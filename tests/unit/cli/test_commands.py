@@ -1,5 +1,6 @@
 import json
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ from click.testing import CliRunner, Result
 
 from columba.common.config.load import read_file
 from columba.master.cli.__main__ import columbadm
+from columba.master.cli.cmd_queue import readable
+from columba.master.cli.output import Row
 
 CONF = """columba_config_version = 1.0
 hostname = mx.test
@@ -148,3 +151,17 @@ def test_the_page_of_settings_names_every_service(conf: Path) -> None:
     page = run(conf, "config", "--docs").output
     assert "| `shutdown_timeout` | time | `60 secs` |" in page
     assert "## Service sieve" in page and "## inet_listener NAME { … } in a service" in page
+
+
+ROW: Row = {"id": "X", "created": 1795361890, "due": None}
+
+
+def test_times_of_a_queued_mail_are_shown_to_people_as_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "UTC")
+        time.tzset()
+        shown = readable(ROW)
+    time.tzset()
+    assert shown == {"id": "X", "created": "2026-11-22T15:38:10", "due": None}
