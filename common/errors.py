@@ -13,7 +13,6 @@ EX_NOUSER: Final = 67
 EX_NOTFOUND: Final = 68
 EX_UNAVAILABLE: Final = 69
 EX_SOFTWARE: Final = 70
-EX_OSERR: Final = 71
 EX_CANTCREAT: Final = 73
 EX_IOERR: Final = 74
 EX_TEMPFAIL: Final = 75
@@ -101,10 +100,6 @@ class PeerLateError(PeerError):
 
 class NoPeerError(PeerError):
     """No worker is there or all are busy; nothing was begun."""
-
-
-class MalformedError(PeerError):
-    """A peer sent what can't be decoded."""
 
 
 class RefusedError(ColumbaError):

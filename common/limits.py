@@ -7,7 +7,6 @@ from typing import Final
 
 COMMAND_LINE: Final = 4096  # RFC 5321 §4.5.3.1.4 asks for 512; ESMTP parameters and AUTH need more
 AUTH_LINE: Final = 12288  # RFC 4954 §4.5
-TEXT_LINE: Final = 1000  # RFC 5321 §4.5.3.1.6, CRLF counted; longer lines are accepted, never cut
 REPLY_LINE: Final = 4096  # RFC 5321 §4.5.3.1.5 says 512; real servers send more
 REPLY_LINES: Final = 100
 PATH: Final = 256  # RFC 5321 §4.5.3.1.3
@@ -26,7 +25,6 @@ ADDRESSES: Final = 2000  # mailboxes read from one field
 RECEIVED_FIELDS: Final = 50  # RFC 5321 §6.3 asks for at least 100 hops where no own name recurs
 MIME_DEPTH: Final = 32
 MIME_PARTS: Final = 1000
-INLINE_BODY: Final = 16 * 1024
 HOP_TEXT: Final = 400  # octets of a next hop's words in our answers
 FRAME: Final = 1 << 20  # one ZeroMQ message between services
 HEADER_FRAME: Final = 256 * 1024  # its typed part

@@ -192,12 +192,6 @@ class Owners:
                 return Holding(lease, found.etag, began_ns)
             return None
 
-    async def _renew_or_say(self, holding: Holding) -> None:
-        try:
-            await self._renew(holding)
-        except StoreError as error:
-            self._event.warning("A lease can't be renewed", owner=holding.owner, error=str(error))
-
     async def _renew(self, holding: Holding) -> None:
         if holding.trying is None:
             holding.trying = leases.renewed(holding.lease)

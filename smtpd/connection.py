@@ -155,11 +155,6 @@ class Connection(asyncio.Protocol):
         if self._job is None and self.core.phase is not Phase.BODY:
             self._hang_up("Service is shutting down")
 
-    @property
-    def is_busy(self) -> bool:
-        """Tell whether a job runs."""
-        return self._job is not None
-
     def abort(self) -> None:
         """Cut the connection."""
         self._transport.abort()

@@ -101,15 +101,6 @@ class Receiver:
         assert self._writer is not None or self.is_full
         return self._writer.finish() if self._writer else wire.Body(), b""
 
-    def finish_inline(self) -> tuple[wire.Body, bytes] | None:
-        """Do what finish() does if that needs no wait, else return None."""
-        self._add_body(self._cut.finish())
-        if self._writer is not None or self._waiting > self._inline:
-            return None
-        body = b"".join(self._chunks)
-        self._hash.update(body)
-        return wire.Body(size=len(body)), body
-
     def close(self) -> None:
         """Remove the spool file; whoever needs it longer has it open."""
         if self._writer is not None:

@@ -29,7 +29,6 @@ from columba.common.dns.resolver import (
     MxRecord,
     Record,
     RecordType,
-    SrvRecord,
     Status,
     TlsaRecord,
 )
@@ -38,7 +37,6 @@ from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.PTR import PTR
 from dns.rdtypes.ANY.TLSA import TLSA
 from dns.rdtypes.ANY.TXT import TXT
-from dns.rdtypes.IN.SRV import SRV
 
 CACHE_SIZE: Final = 10_000
 TRY_S: Final = 3.0  # how long one server may think before the next is asked
@@ -183,9 +181,6 @@ def _record(item: dns.rdata.Rdata) -> Record:
         case TLSA():
             kinds = (int(item.usage), int(item.selector), int(item.mtype))
             return TlsaRecord(*kinds, bytes(item.cert))
-        case SRV():
-            place = (int(item.priority), int(item.weight), int(item.port))
-            return SrvRecord(*place, _host(item.target))
         case PTR() | CNAME():
             return _host(item.target)
         case _:

@@ -21,7 +21,6 @@ class RecordType(Enum):
     PTR = "PTR"
     CNAME = "CNAME"
     TLSA = "TLSA"
-    SRV = "SRV"
 
 
 class Status(Enum):
@@ -52,17 +51,7 @@ class TlsaRecord:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SrvRecord:
-    """RFC 2782; target as MxRecord.host."""
-
-    priority: int
-    weight: int
-    port: int
-    target: str
-
-
-Record = str | bytes | MxRecord | TlsaRecord | SrvRecord
+Record = str | bytes | MxRecord | TlsaRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +89,6 @@ class Answer:
     def tlsa(self) -> tuple[TlsaRecord, ...]:
         """Return the TLSA records."""
         return tuple(r for r in self.records if isinstance(r, TlsaRecord))
-
-    def srv(self) -> tuple[SrvRecord, ...]:
-        """Return the SRV records, in no order."""
-        return tuple(r for r in self.records if isinstance(r, SrvRecord))
 
 
 class Resolver(Protocol):

@@ -33,10 +33,6 @@ class Mail:
         handoff = msgspec.structs.replace(self.handoff, recipients=tuple(recipients))
         return replace(self, handoff=handoff)
 
-    def at_step(self, step: wire.StepName) -> "Mail":
-        """Return the mail as it enters this step."""
-        return replace(self, handoff=msgspec.structs.replace(self.handoff, step=step))
-
 
 @dataclass(frozen=True, slots=True)
 class StepResult:

@@ -4,7 +4,6 @@ Whole tables arrive, the newest wins; a process that is missing in a newer table
 If anvil dies, what was known stays.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -24,7 +23,6 @@ class Directory:
         self._ready: dict[str, list[wire.Slot]] = {}
         self._number = -1
         self._on_dead: list[OnDead] = []
-        self._changed = asyncio.Event()
         self.malformed = 0
         socket = make_socket(context, zmq.SUB)
         socket.setsockopt(zmq.SUBSCRIBE, b"")
@@ -50,14 +48,6 @@ class Directory:
         slots = self.ready(service)
         return sum(slot.note for slot in slots) if slots else -1
 
-    async def wait_change(self, timeout_s: float) -> None:
-        """Wait for the next table, at most timeout_s."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._changed.wait()
-        except TimeoutError:
-            return
-
     def close(self) -> None:
         """Stop listening."""
         self._pump.close()
@@ -80,8 +70,6 @@ class Directory:
         for slot in dead:
             for callback in self._on_dead:
                 callback(slot)
-        self._changed.set()
-        self._changed = asyncio.Event()
 
     def _on_frames(self, frames: Frames) -> None:
         try:

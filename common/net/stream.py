@@ -56,12 +56,6 @@ class Stream:
         found = tls.cipher() if tls is not None else None
         return found[0] if found else ""
 
-    @property
-    def local_address(self) -> str:
-        """Return our own address, or "" on a unix socket."""
-        name = self._protocol.transport.get_extra_info("sockname")
-        return str(name[0]) if isinstance(name, tuple) else ""
-
     async def read(self, deadline_ns: int) -> bytes:
         """Return what has come in, b"" at its end. Raises StreamError, StreamLateError."""
         protocol = self._protocol

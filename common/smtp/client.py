@@ -34,7 +34,6 @@ from columba.common.smtp.reply import ReplyParser
 from columba.common.smtp.state import LAST_IN_GROUP, Phase, next_phase, out_of_order
 
 _TAKEN: Final = Reply(250)
-_GO_ON: Final = Reply(354)
 
 
 class ClientWait(Enum):

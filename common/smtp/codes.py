@@ -135,9 +135,6 @@ FILTER_UNAVAILABLE: Final = reply(451, "4.3.2", "Mail filter not available, try 
 SYSTEM_FULL: Final = reply(452, "4.3.1", "Insufficient system storage, try again later")
 AUTH_FAILED: Final = reply(535, "5.7.8", "Authentication credentials invalid")
 AUTH_TEMPORARY: Final = reply(454, "4.7.0", "Temporary authentication failure")
-AUTH_NEEDS_TLS: Final = reply(
-    538, "5.7.11", "Encryption required for this authentication mechanism"
-)
 AUTH_CANCELLED: Final = reply(501, "5.7.0", "Authentication cancelled")
 AUTH_REQUIRED: Final = reply(530, "5.7.0", "Authentication required")
 TLS_REQUIRED: Final = reply(530, "5.7.0", "Send STARTTLS first")

@@ -79,11 +79,6 @@ def settings_for(cls: type[T], path: str) -> T:
     return thaw(cls, resolver.resolve(cls, (resolver.root,)))
 
 
-def general_for(path: str) -> General:
-    """Return the general settings of a configuration file, for tools."""
-    return settings_for(General, path)
-
-
 def _origins(section: Section, prefix: str) -> Iterator[tuple[str, str]]:
     """Yield where everything was written that is not built in."""
     if section.line and section.file != BUILTIN_FILE:

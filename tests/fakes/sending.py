@@ -43,11 +43,6 @@ class Sending:
         return self
 
     @property
-    def is_done(self) -> bool:
-        """Tell whether the answer is there."""
-        return not self._thread.is_alive()
-
-    @property
     def seconds(self) -> float:
         """Return how long the whole session took."""
         return self.heard_s - self.began_s
