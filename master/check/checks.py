@@ -75,3 +75,14 @@ def check_tls(master: MasterSettings, resolver: Resolver) -> None:
         if not tls.ssl_cert_file or not tls.ssl_key_file:
             section = resolver.root.sections["local_name"][name]
             raise section.error(f"local_name {name}: ssl_cert_file and ssl_key_file must be set")
+
+
+def check_ssl(
+    name: str, service: ServiceSettings, section: Section, *, has_certificate: bool
+) -> None:
+    """Raise ConfigError for a listener that is to begin with TLS where there is no certificate."""
+    for key, listener in service.inet_listener.items():
+        if listener.port and listener.ssl and not has_certificate:
+            words = f"service({name}): inet_listener {key}: ssl = yes needs ssl_cert_file"
+            where = section.sections["inet_listener"][key]
+            raise (where.values.get("ssl") or where).error(words)

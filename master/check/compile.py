@@ -15,7 +15,7 @@ from columba.common.config.load import BUILTIN_FILE, read_tree, system_world, th
 from columba.common.config.parser import Section
 from columba.common.config.resolve import Resolver, Schema, World
 from columba.master.builtin import CONFIG, SERVICES
-from columba.master.check.checks import check_service, check_services, check_tls
+from columba.master.check.checks import check_service, check_services, check_ssl, check_tls
 from columba.master.check.contents import check_contents
 from columba.master.compiled import Compiled
 from columba.master.settings import MasterSettings, ServiceSettings
@@ -60,10 +60,13 @@ def compile_config(path: str, contents: bool = True) -> Compiled:
     check_tls(master, resolver)
     if contents:
         check_contents(names, master, resolver)
+    has_certificate = bool(master.ssl_cert_file or master.local_name)
     services, settings, fingerprints = {}, {}, {}
     for name in names:
         frozen = resolver.service(name)
-        check_service(name, thaw(ServiceSettings, frozen), resolver.service_section(name))
+        service, section = thaw(ServiceSettings, frozen), resolver.service_section(name)
+        check_service(name, service, section)
+        check_ssl(name, service, section, has_certificate=has_certificate)
         services[name], settings[name] = frozen, resolver.settings(name)
         stamps = [each for path in resolver.paths(name) for each in _stamps(path)]
         fingerprints[name] = " ".join(stamps)

@@ -179,3 +179,12 @@ def test_a_new_dkim_key_counts_at_reload_and_a_socket_does_not(tmp_path: Path) -
         listener.bind(str(place))
         after = compile_config(path, contents=False).fingerprints
     assert {name for name in before if before[name] != after[name]} == {"dkim"}
+
+
+def test_tls_from_the_first_octet_needs_a_certificate(tmp_path: Path) -> None:
+    text = "service smtpd {\n  inet_listener x {\n    port = 1\n    ssl = yes\n  }\n}\n"
+    with pytest.raises(
+        ConfigError, match="inet_listener x: ssl = yes needs ssl_cert_file"
+    ) as caught:
+        compile_config(write(tmp_path, text), contents=False)
+    assert caught.value.line == 5
