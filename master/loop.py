@@ -28,6 +28,7 @@ from columba.master.notify import notify
 from columba.master.nursery import Nursery, Outfit
 from columba.master.policy import births, needs_listening
 from columba.master.prepare import make_folders, unix_owner
+from columba.master.reach import make_log
 from columba.master.reload import Check, Configuration, plan
 from columba.master.rundir import (
     PidFile,
@@ -169,8 +170,15 @@ class Master:
             self._event.warning("SIGHUP received - reloading configuration")
             self._begin_reload()
         elif number == signal.SIGUSR1 and "log" in self._monitor.services:
-            for process in self._monitor.services["log"].processes:
-                os.kill(process.pid, signal.SIGUSR1)
+            self._reopen_log()
+
+    def _reopen_log(self) -> None:
+        try:
+            make_log(self._now.settings, self._now.specs["log"])
+        except StartError as error:
+            self._event.error(str(error))
+        for process in self._monitor.services["log"].processes:
+            os.kill(process.pid, signal.SIGUSR1)
 
     def _reap(self) -> None:
         for pid, how in self._monitor.reap(time.monotonic()).items():

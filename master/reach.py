@@ -52,6 +52,13 @@ def make_log(settings: MasterSettings, spec: Spec) -> None:
     who = identity(spec.name, spec.user, spec.group, settings.default_internal_user)
     if not path.startswith("/") or not who.switch:
         return
+    make_file(path, who)
+    if obstacle(who, [(path, os.W_OK)]):
+        raise StartError(f"log_path: User {spec.user} can't write {path}", EX_NOPERM)
+
+
+def make_file(path: str, who: Identity) -> None:
+    """Make an empty file that is a user's, unless there is one; raises StartError."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, LOG_MODE)
     except FileExistsError:
@@ -62,8 +69,6 @@ def make_log(settings: MasterSettings, spec: Spec) -> None:
     else:
         os.fchown(fd, who.uid, who.gid)
         os.close(fd)
-    if obstacle(who, [(path, os.W_OK)]):
-        raise StartError(f"log_path: User {spec.user} can't write {path}", EX_NOPERM)
 
 
 def obstacle(who: Identity, needed: Sequence[tuple[str, int]]) -> str:
