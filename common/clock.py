@@ -8,6 +8,11 @@ import time
 from typing import Protocol
 
 
+def left_s(until_ns: int) -> float:
+    """Return the seconds until an instant of CLOCK_MONOTONIC, 0 when it is past."""
+    return max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
+
+
 class Clock(Protocol):
     """Tells the time."""
 

@@ -12,16 +12,16 @@ import time
 from pathlib import Path
 from typing import Final
 
-from columba.common.clock import SystemClock
+from columba.common.clock import SystemClock, left_s
 from columba.common.dns.client import Client, Server, parse_server, system_servers
 from columba.common.errors import ConfigError
-from columba.common.hop.chain import Chain, Delays
+from columba.common.hop.chain import Delays
 from columba.common.hop.keeper import Keeper
 from columba.common.hop.mail import Mail
-from columba.common.hop.queue_client import QueueClient
+from columba.common.hop.parts import make_chain, make_queue
+from columba.common.hop.serving import Serving
 from columba.common.ipc import wire
 from columba.common.ipc.server import Answer, Incoming
-from columba.common.ipc.server import Server as CallServer
 from columba.common.net.check import Check
 from columba.common.net.tls import client_context
 from columba.common.off_loop import OffLoop
@@ -47,13 +47,13 @@ MAIL_THREADS: Final = 8
 _OUT_OF_PLACE: Final = wire.Crashed(text="not a request for this service")
 
 
-class Delivery:
+class Delivery(Serving):
     """The service's life (common/service.py)."""
 
     def __init__(self, context: Context[Settings]) -> None:
         settings = context.settings
         self._context = context
-        self._queue = QueueClient(context.caller, context.directory, context.event)
+        self._queue = make_queue(context)
         self._keeper = Keeper(self._queue.settle, context.directory.is_dead)
         context.directory.on_dead(self._keeper.died)
         self._pool = Pool(
@@ -66,7 +66,6 @@ class Delivery:
         )
         self._windows = Windows(settings.destination_concurrency, settings.destination_rate)
         self._mail_threads = OffLoop(MAIL_THREADS, "maildir")
-        self._server: CallServer | None = None
         self._step: DeliveryStep | None = None
 
     async def start(self) -> None:
@@ -82,18 +81,9 @@ class Delivery:
         self._server = context.serve(self._handle, self._unsent)
         context.spawn(self._tick(), "housekeeping")
 
-    def available(self) -> int:
-        """Return how many more mails are taken."""
-        return self._server.available if self._server else 0
-
-    def total(self) -> int:
-        """Return how many mails were taken so far."""
-        return self._server.total if self._server else 0
-
     def active(self) -> int:
         """Return how many mails are in work, those included whose late answer is waited for."""
-        late = self._step.late if self._step else 0
-        return self._server.active + late if self._server else 0
+        return super().active() + (self._step.late if self._step else 0)
 
     def note(self) -> int:
         """Return the number of idle connections."""
@@ -106,17 +96,16 @@ class Delivery:
         self._server.stop_taking()
         now_ns = time.monotonic_ns()
         self._step.hurry(max(until_ns - HURRY_NS, now_ns + (until_ns - now_ns) // 3))
-        await self._server.wait_idle(_left_s(until_ns))
+        await self._server.wait_idle(left_s(until_ns))
         for session in self._pool.close():
             await session.quit()
-        await self._queue.close(_left_s(until_ns))
+        await self._queue.close(left_s(until_ns))
         await self._step.close()
         self._server.close()
         self._mail_threads.close()
 
     def _make_step(self, contexts: dict[Check, ssl.SSLContext]) -> DeliveryStep:
         context, settings = self._context, self._context.settings
-        delays = Delays(settings.takeover_delay, settings.in_doubt_delay)
         ways = Ways(
             settings.hostname,
             Detail(settings.reply_detail),
@@ -140,12 +129,12 @@ class Delivery:
                 spool=Path(settings.spool_dir),
                 mx_port=settings.smtp_port,
                 recipients_max=settings.destination_recipients,
-                delays=delays,
+                delays=Delays(settings.takeover_delay, settings.in_doubt_delay),
                 retry_s=settings.queue_retry_first,
             ),
             Attempts(tools, ways),
             Filer(maildirs, settings.hostname, self._mail_threads),
-            chain=Chain(context.name, context.caller, self._queue, delays, context.event),
+            chain=make_chain(context, self._queue),
             queue=self._queue,
             keeper=self._keeper,
             off_loop=context.off_loop,
@@ -213,7 +202,3 @@ def dns_servers(words: list[str]) -> tuple[Server, ...]:
 def tls_contexts(ca_file: str) -> dict[Check, ssl.SSLContext]:
     """Return a context for each kind of check. Blocks; raises OSError, ssl.SSLError."""
     return {check: client_context(check, ca_file) for check in Check}
-
-
-def _left_s(until_ns: int) -> float:
-    return max(0.0, (until_ns - time.monotonic_ns()) / 1e9)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from columba.common.clock import Clock
+from columba.common.clock import Clock, left_s
 from columba.common.errors import StoreError
+from columba.common.hop.chain import CANCELLED, Chain, Delays
 from columba.common.hop.chain import LATE as TOO_LATE
-from columba.common.hop.chain import Chain, Delays
 from columba.common.hop.keeper import Keeper
 from columba.common.hop.mail import Mail, StepResult, Why, joined, same_for_all
 from columba.common.hop.queue_client import QueueClient
@@ -37,7 +37,6 @@ STORE_NS: Final = 1_500_000_000  # what storing may take before the call's deadl
 LAST_NS: Final = 5_000_000_000  # with less than this left nobody ends a message (promises §1.1)
 CLEAN_S: Final = 1.0
 LATE_MAX: Final = 2000
-CANCELLED: Final = Why(451, "4.4.7", "The caller gave up")
 UNREADABLE: Final = attempt.UNREADABLE.why
 CRASHED: Final = Decision(
     Verdict.TEMPORARY, Why(451, "4.3.0", "A part of the system failed, try again later")
@@ -99,7 +98,7 @@ class DeliveryStep:
 
     def hurry(self, until_ns: int) -> None:
         """Let no call take longer than until_ns: the process ends."""
-        when = asyncio.get_running_loop().time() + _left_s(until_ns)
+        when = asyncio.get_running_loop().time() + left_s(until_ns)
         for timeout in self._timeouts:
             known = timeout.when()
             if known is not None and known > when:
@@ -138,7 +137,7 @@ class DeliveryStep:
         body = mail.handoff.body
         if not body.spool:
             return open_body(self._policy.spool, body, mail.body)
-        timeout_s = _left_s(mail.handoff.deadline_ns - STORE_NS)
+        timeout_s = left_s(mail.handoff.deadline_ns - STORE_NS)
         return await self._off_loop.run(timeout_s, open_body, self._policy.spool, body, b"")
 
     def _begin(self, mail: Mail, content: Content) -> list[Run]:
@@ -268,7 +267,7 @@ class DeliveryStep:
         if not waiting:
             return
         try:
-            async with asyncio.timeout(_left_s(cutoff_ns)) as timeout:
+            async with asyncio.timeout(left_s(cutoff_ns)) as timeout:
                 self._timeouts.add(timeout)
                 await asyncio.wait(waiting)
         except TimeoutError:
@@ -361,7 +360,3 @@ def _first_why(replies: Sequence[wire.Outcome]) -> Why:
     if not replies:
         return TOO_LATE
     return Why(replies[0].code, replies[0].enhanced, replies[0].text)
-
-
-def _left_s(until_ns: int) -> float:
-    return max(0.0, (until_ns - time.monotonic_ns()) / 1e9)

@@ -12,13 +12,15 @@ from typing import Final
 
 import msgspec
 
+from columba.common.clock import left_s
 from columba.common.hop.chain import STEP_NS, Chain, Next
 from columba.common.hop.destination import destination, is_local
 from columba.common.hop.mail import Mail, StepResult, joined, same_for_all, with_splits
 from columba.common.hop.parts import make_chain, make_next, make_queue
 from columba.common.hop.queue_client import QueueClient
+from columba.common.hop.serving import Serving
 from columba.common.ipc import wire
-from columba.common.ipc.server import Answer, Incoming, Server
+from columba.common.ipc.server import Answer, Incoming
 from columba.common.lookup.open import open_tables
 from columba.common.service import Context
 from columba.sieve.answers import Answers
@@ -38,7 +40,7 @@ from columba.sieve.view import stage_inputs
 CLOSE_S: Final = 2.0
 
 
-class SieveFilter:
+class SieveFilter(Serving):
     """The service."""
 
     def __init__(self, context: Context[Settings]) -> None:
@@ -68,33 +70,16 @@ class SieveFilter:
         self._chain: Chain = make_chain(context, self._queue)
         self._dkim: Next = make_next(context, "dkim", "dkim")
         self._delivery: Next = make_next(context, "delivery", "delivery")
-        self._server: Server | None = None
 
     async def start(self) -> None:
         """Answer calls."""
         self._server = self._context.serve(self._handle, self._on_unsent)
 
-    def available(self) -> int:
-        """Return how many more calls are taken."""
-        return self._server.available if self._server else 0
-
-    def total(self) -> int:
-        """Return how many calls were taken."""
-        return self._server.total if self._server else 0
-
-    def active(self) -> int:
-        """Return how many calls run."""
-        return self._server.active if self._server else 0
-
-    def note(self) -> int:
-        """Return 0: there is nothing to note."""
-        return 0
-
     async def drain(self, until_ns: int) -> None:
         """Finish the calls that run."""
         if self._server is not None:
             self._server.stop_taking()
-            await self._server.wait_idle((until_ns - time.monotonic_ns()) / 1e9)
+            await self._server.wait_idle(left_s(until_ns))
             self._server.close()
         await self._queue.close(CLOSE_S)
         self._answers.close()

@@ -13,15 +13,13 @@ accepted = delivered, queued or discarded. A recipient without an outcome counts
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
 
 import msgspec
 
 from columba.common import limits
+from columba.common.hop.mail import ACCEPTED
 from columba.common.ipc import wire
 from columba.common.smtp.codes import Reply, clean_line, reply
-
-ACCEPTED: Final = ("delivered", "queued", "discarded")
 
 
 class Duty(Enum):

@@ -31,7 +31,7 @@ from columba.common.smtp.server import (
 from columba.common.smtp.state import Phase
 from columba.smtpd.answer import soften
 from columba.smtpd.commands import auth, data
-from columba.smtpd.conversation import Conversation, Response, Result, Then, judged, say
+from columba.smtpd.conversation import Conversation, Response, Result, Then, delay_s, judged, say
 from columba.smtpd.dispatch import dispatch
 from columba.smtpd.handoff import Told
 from columba.smtpd.session import Role, Session, is_within, role_of
@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
 
     async def _ask_connect(self) -> Response:
         verdict = await self._shared.stages.ask("connect", self._conversation.session)
-        await asyncio.sleep(min(verdict.delay_ms / 1000, 60))
+        await asyncio.sleep(delay_s(verdict))
         response = judged(verdict, codes.OK)
         reply = response.replies[0]
         if not self._is_lost and reply.positive:

@@ -10,9 +10,9 @@ from typing import Final
 
 from columba.common.errors import PeerError
 from columba.common.hop.answered import Answerer
-from columba.common.hop.chain import GRACE_NS, STEP_NS, Chain, Delays, Next
+from columba.common.hop.chain import GRACE_NS, STEP_NS, Next
 from columba.common.hop.keeper import fence_put
-from columba.common.hop.mail import Mail, StepResult
+from columba.common.hop.mail import ACCEPTED, Mail, StepResult
 from columba.common.hop.parts import make_chain, make_next, make_queue
 from columba.common.hop.queue_client import QueueClient
 from columba.common.ipc import wire
@@ -22,7 +22,7 @@ from columba.common.mail.received import is_looping, received
 from columba.common.service import Context
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
-from columba.smtpd.answer import ACCEPTED, Answer, Duty, answer, answer_each, own_words
+from columba.smtpd.answer import Answer, Duty, answer, answer_each, own_words
 from columba.smtpd.fence import fence_base
 from columba.smtpd.session import Role, Session
 from columba.smtpd.settings import Settings
@@ -73,13 +73,11 @@ class Handoff:
     """The way into the chain, one for the process."""
 
     def __init__(self, context: Context[Settings]) -> None:
-        settings = context.settings
-        self._context, self._settings, self._event = context, settings, context.event
+        self._context, self._settings, self._event = context, context.settings, context.event
         self._queue = make_queue(context)
         self._chain = make_chain(context, self._queue)
-        delays = Delays(settings.takeover_delay, settings.in_doubt_delay)
         no_queue = _NoQueue(context.caller, context.directory, context.event)
-        self._unfiltered = Chain(context.name, context.caller, no_queue, delays, context.event)
+        self._unfiltered = make_chain(context, no_queue)
         self._next: Next = make_next(context, "sieve", "sieve")
         self._answerer = Answerer(context.caller, context.directory)
 

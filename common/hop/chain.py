@@ -3,7 +3,6 @@
 Every step that calls another does it through hand_over. Exactly one of these happens to each recipient: the
 callee's outcome is passed on; or nothing was begun, or the callee is gone or silent, and the recipient is given to
 the queue, or, where that is not allowed, refused, or, in a queue run, deferred.
-
 """
 
 import time
@@ -26,6 +25,7 @@ STEP_NS: Final = 3_000_000_000  # one second of grace and two to store
 BUSY: Final = Why(451, "4.3.2", "The system is too busy, try again later")
 GONE: Final = Why(451, "4.3.0", "A part of the system failed, try again later")
 LATE: Final = Why(451, "4.4.7", "The delivery takes too long, try again later")
+CANCELLED: Final = Why(451, "4.4.7", "The caller gave up")
 LAST: Final = "delivery"  # the step that calls no other
 TAKEN: Final = Why(250, "2.0.0", "Queued")
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from columba.common.hop.mail import ACCEPTED
 from columba.common.ipc import wire
 
 OVERDUE_NS: Final = 30_000_000_000
@@ -81,8 +82,7 @@ class Keeper:
 
 def fence_put(id: str, base: bytes, outcomes: tuple[wire.Outcome, ...]) -> wire.FencePut | None:
     """Return the records for the accepted ones of these outcomes; None when there is nothing to fence."""
-    accepted = {"delivered", "queued", "discarded"}
-    pairs = tuple((o.original or o.address, o.address) for o in outcomes if o.kind in accepted)
+    pairs = tuple((o.original or o.address, o.address) for o in outcomes if o.kind in ACCEPTED)
     if not base or not pairs:
         return None
     return wire.FencePut(base=base, id=id, pairs=pairs)

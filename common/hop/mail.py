@@ -5,10 +5,13 @@ Pure.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import msgspec
 
 from columba.common.ipc import wire
+
+ACCEPTED: Final[tuple[wire.OutcomeKind, ...]] = ("delivered", "queued", "discarded")
 
 
 @dataclass(frozen=True, slots=True)

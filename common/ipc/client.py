@@ -4,13 +4,13 @@ It decides nothing: it matches answers to calls, and fails calls when it is told
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 import zmq
 
+from columba.common.clock import left_s
 from columba.common.errors import NoPeerError, PeerGoneError, PeerLateError
 from columba.common.ipc import wire
 from columba.common.ipc.pump import Frames, Pump, make_socket
@@ -57,7 +57,7 @@ class Channel:
             raise NoPeerError(f"{self.peer} can't be reached: {error}") from error
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._calls[number] = future
-        delay_s = max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
+        delay_s = left_s(until_ns)
         timer = self._loop.call_later(delay_s, self._late, number)
         return Call(self, number, future, timer)
 
@@ -139,7 +139,7 @@ class Call:
 
     def hurry(self, until_ns: int) -> None:
         """Wait for the answer no longer than until_ns."""
-        delay_s = max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
+        delay_s = left_s(until_ns)
         self._timer = self._channel.sooner(self._number, self._timer, delay_s)
 
     def cancel(self) -> None:

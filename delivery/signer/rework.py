@@ -5,13 +5,13 @@ spool file of ours, which the caller removes after the final answer.
 """
 
 import itertools
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from columba.common.clock import left_s
 from columba.common.errors import StoreError
 from columba.common.hop.mail import Mail
 from columba.common.ipc import wire
@@ -39,7 +39,7 @@ class Reworker:
         """
         if mail.handoff.kind == "received" or mail.handoff.body.size > SIZE_MAX:
             return None
-        rewritten = await self._off_loop.run(_left_s(until_ns), self._rewrite, mail)
+        rewritten = await self._off_loop.run(left_s(until_ns), self._rewrite, mail)
         if rewritten is None:
             return None
         header, body = rewritten
@@ -65,12 +65,8 @@ class Reworker:
         writer = SpoolWriter(self._off_loop, self._spool, name)
         try:
             for at in range(0, len(body), CHUNK):
-                await writer.write(body[at : at + CHUNK], _left_s(until_ns))
+                await writer.write(body[at : at + CHUNK], left_s(until_ns))
         except (StoreError, TimeoutError):
             writer.abort()
             raise
         return writer.finish()
-
-
-def _left_s(until_ns: int) -> float:
-    return max(0.0, (until_ns - time.monotonic_ns()) / 1e9)

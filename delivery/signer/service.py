@@ -5,18 +5,16 @@ a new generation, which reads them anew. A key that can't be used ends the start
 the others would send some mail unsigned.
 """
 
-import time
 from pathlib import Path
-from typing import Final
 
-from columba.common.clock import SystemClock
+from columba.common.clock import SystemClock, left_s
 from columba.common.errors import ConfigError
-from columba.common.hop.admission import Admission
-from columba.common.hop.chain import Chain, Delays, Next
-from columba.common.hop.mail import Mail, StepResult, Why, same_for_all
-from columba.common.hop.queue_client import QueueClient
+from columba.common.hop.chain import CANCELLED
+from columba.common.hop.mail import Mail, StepResult, same_for_all
+from columba.common.hop.parts import make_chain, make_next, make_queue
+from columba.common.hop.serving import Serving
 from columba.common.ipc import wire
-from columba.common.ipc.server import Answer, Incoming, Server
+from columba.common.ipc.server import Answer, Incoming
 from columba.common.service import Context
 from columba.delivery.signer.choose import default_domain
 from columba.delivery.signer.keys import KeyRing, load_key, load_ring
@@ -24,16 +22,13 @@ from columba.delivery.signer.rework import Reworker
 from columba.delivery.signer.settings import Settings
 from columba.delivery.signer.step import Signing, SigningStep
 
-CANCELLED: Final = Why(451, "4.4.7", "The caller gave up")
 
-
-class Signer:
+class Signer(Serving):
     """The service's life (common/service.py)."""
 
     def __init__(self, context: Context[Settings]) -> None:
         self._context = context
-        self._queue = QueueClient(context.caller, context.directory, context.event)
-        self._server: Server | None = None
+        self._queue = make_queue(context)
         self._step: SigningStep | None = None
 
     async def start(self) -> None:
@@ -43,15 +38,11 @@ class Signer:
         default = default_domain(settings.dkim_default, settings.hostname, ring.domains)
         if not ring.active(default):
             context.event.warning("Forwarded mail can't be signed: no key", dkim_default=default)
-        latency_ms = settings.sync_latency_limit * 1000
-        admission = Admission(settings.handoff_limit, latency_ms, time.monotonic_ns())
-        delays = Delays(settings.takeover_delay, settings.in_doubt_delay)
-        chain = Chain(context.name, context.caller, self._queue, delays, context.event)
         lifetime_s = int(settings.dkim_signature_lifetime)
         self._step = SigningStep(
             Signing(ring, default, Path(settings.spool_dir), lifetime_s),
-            chain,
-            Next("delivery", "delivery", admission),
+            make_chain(context, self._queue),
+            make_next(context, "delivery", "delivery"),
             reworker=Reworker(Path(settings.spool_dir), context.name, context.off_loop),
             off_loop=context.off_loop,
             clock=SystemClock(),
@@ -60,29 +51,13 @@ class Signer:
         self._server = context.serve(self._handle, self._unsent)
         context.event.info("Signing", domains=len(ring.domains), default=default)
 
-    def available(self) -> int:
-        """Return how many more mails are taken."""
-        return self._server.available if self._server else 0
-
-    def total(self) -> int:
-        """Return how many mails were taken so far."""
-        return self._server.total if self._server else 0
-
-    def active(self) -> int:
-        """Return how many mails are in work."""
-        return self._server.active if self._server else 0
-
-    def note(self) -> int:
-        """Return 0: the directory needs no figure of this service."""
-        return 0
-
     async def drain(self, until_ns: int) -> None:
         """Take no more mail, finish what is in work."""
         if self._server is None:
             return
         self._server.stop_taking()
-        await self._server.wait_idle(max(0.0, (until_ns - time.monotonic_ns()) / 1e9))
-        await self._queue.close(max(0.0, (until_ns - time.monotonic_ns()) / 1e9))
+        await self._server.wait_idle(left_s(until_ns))
+        await self._queue.close(left_s(until_ns))
         self._server.close()
 
     async def _handle(self, call: Incoming) -> Answer:

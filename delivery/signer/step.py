@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from columba.common.clock import Clock
+from columba.common.clock import Clock, left_s
 from columba.common.errors import StoreError
 from columba.common.hop.chain import Next
 from columba.common.hop.destination import destination
@@ -154,9 +154,8 @@ class SigningStep:
         """Raises StoreError, TimeoutError."""
         if not mail.handoff.body.spool and len(mail.body) <= SMALL:
             return _inline_digest(mail.body)
-        timeout_s = max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
         return await self._off_loop.run(
-            timeout_s, _digest, self._signing.spool, mail.handoff.body, mail.body
+            left_s(until_ns), _digest, self._signing.spool, mail.handoff.body, mail.body
         )
 
     async def _hand_on(self, mail: Mail, deadline_ns: int, on_call: OnCall | None) -> StepResult:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from columba.common.clock import left_s
 from columba.common.errors import ColumbaError, RemoteProtocolError
 from columba.common.ipc.master import Listener
 from columba.common.off_loop import OffLoop
@@ -115,9 +116,8 @@ class Auth:
         """Take no more clients; answers that are due are given by until_ns."""
         for server in self._servers:
             server.close()
-        left_s = max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
         if self._pool.active:
-            await asyncio.sleep(min(left_s, self._settings.auth_failure_delay))
+            await asyncio.sleep(min(left_s(until_ns), self._settings.auth_failure_delay))
         self._pool.close()
 
     def opened(self, peer: _Peer) -> None:
