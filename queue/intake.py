@@ -6,8 +6,10 @@ the recipients that are missing are stored, as a part of their own, and the firs
 "Stored" is answered only if our lease still holds after the put; else what was written is taken back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from columba.common.errors import ConditionError, StoreError
 from columba.common.faultpoint import reached
@@ -67,7 +69,7 @@ class Intake:
         numbers = [person.number for person in record.recipients]
         base = await self._known(handoff.id)
         if base is not None and not message.missing(base.record, numbers):
-            await self._rely(base, numbers, request.by)
+            await self._rely(base, numbers, record)
             return
         source = await self._off_loop.run(_READ_S, open_body, self._spool, handoff.body, inline)
         with source:
@@ -110,14 +112,19 @@ class Intake:
         self._stock.plan(await self._settler.catch_up(stored))
         return None
 
-    async def _rely(self, base: Shelved, numbers: Sequence[str], by: str) -> None:
-        """Note that another caller relies on these recipients, so that the first one can't disown them."""
+    async def _rely(self, base: Shelved, numbers: Sequence[str], record: Record) -> None:
+        """Note that another caller relies on these recipients, so that the first one can't disown them.
+
+        What that caller holds for doubtful is in doubt from now on: a process that died above may have had it
+        stored as untried, while the one below has handed it over.
+        """
+        doubts = {person.number: person.doubt_s for person in record.recipients}
         keys: dict[str, list[str]] = {}
         for number in numbers:
             keys.setdefault((await self._stock.part_with(base, number)).key, []).append(number)
         for key, each in keys.items():
             shelved = await self._stock.shelf.update(
-                key, lambda old: changed(old, by=sorted({*old.by, by}))
+                key, lambda old: relied_on(old, record.by[0], doubts)
             )
             if message.missing(shelved.record, each):
                 raise ConditionError(f"{key}: taken back at the same time")
@@ -131,7 +138,7 @@ class Intake:
         numbers = message.missing(base.record, known)
         known = [number for number in known if number not in numbers]
         if known:
-            await self._rely(base, known, record.by[0])
+            await self._rely(base, known, record)
         if not numbers:
             return
         name = message.part_name(record.id, numbers)
@@ -145,7 +152,7 @@ class Intake:
         if there is not None:
             if message.missing(there.record, numbers):
                 raise ConditionError(f"{there.key}: another part has this name")
-            await self._rely(there, numbers, record.by[0])
+            await self._rely(there, numbers, record)
         reached("intake.part")
         if is_ours:
             await self._stock.shelf.update(
@@ -182,6 +189,16 @@ class Intake:
 
 def _read(source: BodySource) -> bytes:
     return b"".join(source.chunks())
+
+
+def relied_on(record: Record, by: str, doubts: Mapping[str, float]) -> Record:
+    """Return a record that another caller relies on, with the later end of each doubt."""
+    people = [
+        msgspec.structs.replace(person, doubt_s=doubts[person.number])
+        for person in record.active
+        if doubts.get(person.number, 0.0) > person.doubt_s
+    ]
+    return with_recipients(changed(record, by=sorted({*record.by, by})), people)
 
 
 def is_free(record: Record) -> bool:

@@ -217,6 +217,18 @@ async def test_what_a_second_caller_relies_on_can_t_be_disowned(tmp_path: Path) 
         assert bench.pending() == [(request.handoff.id, "1")]
 
 
+async def test_a_doubt_that_comes_after_a_take_over_holds(tmp_path: Path) -> None:
+    async with bench_in(tmp_path, queue_in_doubt_time=8.0) as bench:
+        await bench.queue()
+        request = intake("a@example.net", by="the caller of a dead signer", due_in_s=1.0)
+        assert await store(bench, request)
+        doubt = msgspec.structs.replace(request, by="delivery", in_doubt=True)
+        assert await store(bench, doubt)
+        await bench.play_sieve(all_as("delivered"))
+        await asyncio.sleep(2.0)
+        assert bench.pending() == [(request.handoff.id, "1")], "not tried while it is in doubt"
+
+
 async def test_a_final_failure_makes_one_dsn_although_it_is_killed(tmp_path: Path) -> None:
     async with bench_in(tmp_path) as bench:
 
