@@ -1,4 +1,4 @@
-"""The scripts of the stages: read and compiled once, at the start of the process."""
+"""The scripts of the stages: compiled once, at the start of the process, from what the master's check has read."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ from columba.common.errors import ConfigError
 from columba.sieve.engine import CompileErrors, Script, compile_script
 from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
+from columba.sieve.settings import Settings
 
 STAGES = (
     Stage.CONNECT,
@@ -27,19 +28,24 @@ def script_paths(settings: Scripts) -> dict[Stage, Path]:
 
 
 def load_scripts(
-    settings: Scripts, limits: Limits, tables: Collection[str]
+    settings: Settings, limits: Limits, tables: Collection[str]
 ) -> Mapping[Stage, Script]:
     """Return the compiled script of each stage; raises ConfigError with the first mistake."""
     scripts: dict[Stage, Script] = {}
     for stage, path in script_paths(settings).items():
-        try:
-            octets = path.read_bytes()
-        except OSError as error:
-            raise ConfigError(
-                f"sieve_{stage.value}: can't open {path}: {error.strerror}"
-            ) from error
+        octets = _octets(settings, stage, path)
         compiled = compile_script(octets, str(path), stage, limits=limits, tables=tables)
         if isinstance(compiled, CompileErrors):
             raise compiled.as_config_error()
         scripts[stage] = compiled
     return scripts
+
+
+def _octets(settings: Settings, stage: Stage, path: Path) -> bytes:
+    text = settings.script_texts.get(str(path))
+    if text is not None:
+        return text.encode("latin-1")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"sieve_{stage.value}: can't open {path}: {error.strerror}") from error

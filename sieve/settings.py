@@ -3,7 +3,7 @@
 Pure.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from columba.common.config.general import General, Handing, Lookups, Scripts
 from columba.common.config.schema import Kind, setting
@@ -11,7 +11,11 @@ from columba.common.config.schema import Kind, setting
 
 @dataclass(frozen=True)
 class Settings(General, Scripts, Lookups, Handing):
-    """What sieve-filter needs to know."""
+    """What sieve-filter needs to know.
+
+    script_texts is no setting: the master puts there what its check has read, path to octets (as Latin-1), so
+    that a process born later runs the accepted scripts and not what an editor is in the middle of.
+    """
 
     lookup_timeout: float = setting(
         Kind.TIME, "5 secs", "How long a look-up may take before the mail is answered 451."
@@ -25,3 +29,4 @@ class Settings(General, Scripts, Lookups, Handing):
     recipient_limit_expanded: int = setting(
         Kind.UINT, "1000", "Recipients of one mail after aliases and redirects."
     )
+    script_texts: dict[str, str] = field(default_factory=dict, kw_only=True)

@@ -10,10 +10,11 @@ import os
 from collections.abc import Iterator
 from typing import Final, TypeVar
 
-from columba.common.config.general import General
+from columba.common.config.general import General, Scripts
 from columba.common.config.load import BUILTIN_FILE, read_tree, system_world, thaw
 from columba.common.config.parser import Section
-from columba.common.config.resolve import Resolver, Schema, World
+from columba.common.config.resolve import Frozen, Resolver, Schema, World
+from columba.common.config.schema import declarations
 from columba.master.builtin import CONFIG, SERVICES
 from columba.master.check.checks import check_service, check_services, check_ssl, check_tls
 from columba.master.check.contents import check_contents
@@ -21,6 +22,7 @@ from columba.master.compiled import Compiled
 from columba.master.settings import MasterSettings, ServiceSettings
 
 ALWAYS: Final = ("anvil", "log")
+SCRIPT_SETTINGS: Final = frozenset(declarations(Scripts))
 FILES_MAX: Final = 1000  # of a folder, that count for its fingerprint
 T = TypeVar("T")
 
@@ -68,6 +70,8 @@ def compile_config(path: str, contents: bool = True) -> Compiled:
         check_service(name, service, section)
         check_ssl(name, service, section, has_certificate=has_certificate)
         services[name], settings[name] = frozen, resolver.settings(name)
+        if name == "sieve":
+            settings[name]["script_texts"] = dict(script_texts(settings[name]))
         stamps = [each for path in resolver.paths(name) for each in _stamps(path)]
         fingerprints[name] = " ".join(stamps)
     origins = dict(_origins(resolver.root, ""))
@@ -80,6 +84,16 @@ def settings_for(cls: type[T], path: str) -> T:
     """Return a settings class' global values from a configuration file, for tools."""
     resolver, _ = open_config(path)
     return thaw(cls, resolver.resolve(cls, (resolver.root,)))
+
+
+def script_texts(settings: Frozen) -> Frozen:
+    """Return the scripts that the settings name, path to octets as Latin-1: living with what was accepted."""
+    paths = [str(value) for name, value in settings.items() if name in SCRIPT_SETTINGS and value]
+    texts: Frozen = {}
+    for path in paths:
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            texts[path] = file.read().decode("latin-1")
+    return texts
 
 
 def _origins(section: Section, prefix: str) -> Iterator[tuple[str, str]]:

@@ -176,3 +176,23 @@ def test_fail2ban_finds_who_guesses_passwords(place: Place) -> None:
     assert hosts in (["127.0.0.1"], ["::1"]), line
     good = wait_log(stack, "Answered:")
     assert not any(re.search(each.replace("<HOST>", r"(?P<host>\S+)"), good) for each in patterns)
+
+
+def test_a_process_born_later_runs_the_accepted_script(place: Place) -> None:
+    stack = place.trusted
+    script = stack.plan.script("rcpt")
+    accepted = script.read_text()
+    script.write_text("require [ # half edited")
+    try:
+        stack.kill("sieve")
+        wait_until(lambda: sieve_is_ready(stack), "sieve is back", 20)
+        sending = Sending(stack.ports["smtp"], [OUTSIDE], "born-later").wait()
+        assert sending.code == 250, sending.text
+        assert stack.columbadm("reload", check=False).returncode == 78
+    finally:
+        script.write_text(accepted)
+
+
+def sieve_is_ready(stack: Stack) -> bool:
+    rows = stack.rows("process", "status")
+    return any(row["service"] == "sieve" and int(str(row["available_count"])) for row in rows)
