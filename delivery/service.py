@@ -19,7 +19,7 @@ from columba.common.hop.chain import Delays
 from columba.common.hop.keeper import Keeper
 from columba.common.hop.mail import Mail
 from columba.common.hop.parts import make_chain, make_queue
-from columba.common.hop.serving import Serving
+from columba.common.hop.serving import NOT_OURS, Serving
 from columba.common.ipc import wire
 from columba.common.ipc.server import Answer, Incoming
 from columba.common.net.check import Check
@@ -44,7 +44,6 @@ HURRY_NS: Final = (
     19_000_000_000  # promises §1.1: D comes nearer, and we answer ten seconds before it
 )
 MAIL_THREADS: Final = 8
-_OUT_OF_PLACE: Final = wire.Crashed(text="not a request for this service")
 
 
 class Delivery(Serving):
@@ -160,7 +159,7 @@ class Delivery(Serving):
             case wire.Withheld(id=id):
                 return await self._withhold(id), []
             case _:
-                return _OUT_OF_PLACE, []
+                return NOT_OURS, []
 
     async def _withhold(self, id: str) -> wire.Reply:
         """The client was not told: its retry must find the fence."""

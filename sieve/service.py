@@ -18,7 +18,7 @@ from columba.common.hop.destination import destination, is_local
 from columba.common.hop.mail import Mail, StepResult, joined, same_for_all, with_splits
 from columba.common.hop.parts import make_chain, make_next, make_queue
 from columba.common.hop.queue_client import QueueClient
-from columba.common.hop.serving import Serving
+from columba.common.hop.serving import NOT_OURS, Serving
 from columba.common.ipc import wire
 from columba.common.ipc.server import Answer, Incoming
 from columba.common.lookup.open import open_tables
@@ -88,11 +88,11 @@ class SieveFilter(Serving):
         match call.request:
             case wire.Stage() as stage:
                 return await self._stage(stage), []
-            case wire.Handoff() as handoff:
-                mail = Mail(handoff, *_two(call.parts))
+            case wire.Handoff() as handoff if len(call.parts) == 2:
+                mail = Mail(handoff, call.parts[0], call.parts[1])
                 return (await self._mail(mail, call)).reply()
             case _:
-                return wire.Done(), []
+                return NOT_OURS, []
 
     def _on_unsent(self, call: Incoming, reply: wire.Reply) -> None:
         if isinstance(call.request, wire.Handoff) and isinstance(reply, wire.Outcomes):
@@ -183,11 +183,6 @@ class SieveFilter(Serving):
             key=key,
             on_call=call.forward_cancel,
         )
-
-
-def _two(parts: list[bytes]) -> tuple[bytes, bytes]:
-    header = parts[0] if parts else b""
-    return header, parts[1] if len(parts) > 1 else b""
 
 
 def _kind(leaf: Leaf) -> str:

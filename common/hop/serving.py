@@ -1,6 +1,11 @@
 """What all services of the chain have in common: their figures are those of their server of calls."""
 
+from typing import Final
+
+from columba.common.ipc import wire
 from columba.common.ipc.server import Server
+
+NOT_OURS: Final = wire.Crashed(text="not a request for this service")
 
 
 class Serving:

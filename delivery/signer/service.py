@@ -12,7 +12,7 @@ from columba.common.errors import ConfigError
 from columba.common.hop.chain import CANCELLED
 from columba.common.hop.mail import Mail, StepResult, same_for_all
 from columba.common.hop.parts import make_chain, make_next, make_queue
-from columba.common.hop.serving import Serving
+from columba.common.hop.serving import NOT_OURS, Serving
 from columba.common.ipc import wire
 from columba.common.ipc.server import Answer, Incoming
 from columba.common.service import Context
@@ -63,7 +63,7 @@ class Signer(Serving):
     async def _handle(self, call: Incoming) -> Answer:
         request = call.request
         if not isinstance(request, wire.Handoff) or len(call.parts) != 2 or self._step is None:
-            return wire.Crashed(text="not a request for this service"), []
+            return NOT_OURS, []
         mail = Mail(request, call.parts[0], call.parts[1])
         if call.is_cancelled:
             return _refused(mail).reply()
