@@ -36,5 +36,10 @@ bench: packages $(VENV)/ok
 fuzz: $(VENV)/ok
 	$(BIN)/python -m pytest tests -m "not slow and not peer" -k "property or fuzz" --hypothesis-profile=fuzz $(ARGS)
 
+docs: $(VENV)/ok
+	@mkdir -p var
+	$(BIN)/python -m columba.master.cli config --docs > var/settings.md
+	mv var/settings.md docs/settings.md
+
 clean:
 	rm -rf $(VENV) build *.egg-info var
