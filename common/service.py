@@ -27,7 +27,8 @@ from columba.common.ipc import master
 from columba.common.ipc.calls import Caller
 from columba.common.ipc.directory import Directory
 from columba.common.ipc.server import Handler, OnUnsent, Server
-from columba.common.log.event import Event, Level, stderr_sink
+from columba.common.log.event import Event, stderr_sink
+from columba.common.log.level import Level
 from columba.common.metrics.push import Pusher
 from columba.common.metrics.registry import Registry, gauge
 from columba.common.off_loop import OffLoop

@@ -5,12 +5,12 @@ Pure: declarations only.
 
 from dataclasses import dataclass
 
-from columba.common.config.general import General, Handing
+from columba.common.config.general import FirstRetry, General, Handing, ReplyDetail
 from columba.common.config.schema import Kind, setting
 
 
 @dataclass(frozen=True)
-class Settings(Handing, General):
+class Settings(Handing, FirstRetry, ReplyDetail, General):
     """What a delivery process knows."""
 
     dns_servers: list[str] = setting(
@@ -57,15 +57,6 @@ class Settings(Handing, General):
     )
     host_down_time: float = setting(
         Kind.TIME, "30 secs", "A host that was silent until a timeout is left alone for so long."
-    )
-    reply_detail: str = setting(
-        Kind.ENUM,
-        "hop",
-        "What our answers tell of the next hop: its name and words, or only our own words.",
-        choices=("hop", "own"),
-    )
-    queue_retry_first: float = setting(
-        Kind.TIME, "1 min", "Time from the first failed try of a queued message to the second."
     )
     ssl_client_ca_file: str = setting(
         Kind.PATH, "", "Trusted roots for `tls verify`; empty: those of the system."

@@ -9,7 +9,7 @@ import os
 from collections import deque
 from typing import Final
 
-from columba.common.log.event import Level
+from columba.common.log.level import Level
 
 BACKLOG: Final = 1000
 OWN: Final = "master"

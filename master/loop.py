@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from columba.common.errors import EX_OK, EX_TEMPFAIL
-from columba.common.log.event import Event, Level
+from columba.common.log.event import Event
+from columba.common.log.level import Level
 from columba.master.builtin import STOP_ORDER
 from columba.master.control import Client, Control
 from columba.master.directory import DirectoryPipe

@@ -2,22 +2,19 @@
 
 from dataclasses import dataclass
 
-from columba.common.config.general import General, QueueStore, Softness
+from columba.common.config.general import FirstRetry, General, QueueStore, Softness
 from columba.common.config.schema import Kind, setting
 from columba.queue.retry import RetryPolicy
 
 
 @dataclass(frozen=True)
-class Settings(General, QueueStore, Softness):
+class Settings(General, QueueStore, FirstRetry, Softness):
     """What `service queue` can be told."""
 
     queue_fresh_delay: float = setting(
         Kind.TIME,
         "5 secs",
         "Time from the intake of a message to its first try; until then it can be taken back.",
-    )
-    queue_retry_first: float = setting(
-        Kind.TIME, "1 min", "Time from the first failed try of a queued message to the second."
     )
     queue_retry_factor: int = setting(
         Kind.UINT, "2", "Each wait is so many times as long as the one before."

@@ -5,12 +5,12 @@ Pure: declarations only.
 
 from dataclasses import dataclass
 
-from columba.common.config.general import General, Handing, Scripts, Softness
+from columba.common.config.general import General, Handing, ReplyDetail, Scripts, Softness
 from columba.common.config.schema import Kind, setting
 
 
 @dataclass(frozen=True)
-class Settings(General, Handing, Scripts, Softness):
+class Settings(General, Handing, ReplyDetail, Scripts, Softness):
     """What smtpd is told."""
 
     trusted_networks: list[str] = setting(
@@ -55,12 +55,6 @@ class Settings(General, Handing, Scripts, Softness):
         "no",
         """Queue mail of unknown senders too, for a backup MX. What finally fails is held, never
         bounced.""",
-    )
-    reply_detail: str = setting(
-        Kind.ENUM,
-        "hop",
-        "Whether answers to clients hold the next server's own words.",
-        choices=("hop", "own"),
     )
     auth_socket: str = setting(
         Kind.PATH,

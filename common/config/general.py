@@ -137,6 +137,27 @@ class QueueStore:
 
 
 @dataclass(frozen=True)
+class FirstRetry:
+    """When a try that failed is made again first."""
+
+    queue_retry_first: float = setting(
+        Kind.TIME, "1 min", "Time from the first failed try of a queued message to the second."
+    )
+
+
+@dataclass(frozen=True)
+class ReplyDetail:
+    """What clients hear of the next hop."""
+
+    reply_detail: str = setting(
+        Kind.ENUM,
+        "hop",
+        "What our answers tell of the next hop: its name and words, or only our own words.",
+        choices=("hop", "own"),
+    )
+
+
+@dataclass(frozen=True)
 class Softness:
     """Whether what is refused is refused for good."""
 

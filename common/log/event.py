@@ -9,24 +9,14 @@ without the first byte is noise of a library and is logged as an error. Fields w
 import os
 import re
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Final
 
+from columba.common.log.level import Level
+
 Value = str | int | float | bool | None
-Sink = Callable[["Level", str], None]
+Sink = Callable[[Level, str], None]
 _PLAIN: Final = re.compile(r'[^\x00-\x20"=]+')  # needs no quotes
 LINE_MAX: Final = 4000  # octets: below PIPE_BUF, so that lines of two processes never mix
-
-
-class Level(IntEnum):
-    """Levels in Dovecot's order."""
-
-    DEBUG = 0
-    INFO = 1
-    WARNING = 2
-    ERROR = 3
-    FATAL = 4
-    PANIC = 5
 
 
 class Event:

@@ -6,22 +6,12 @@ other form is the noise of a library, or a traceback, and is logged as an error,
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
+
+from columba.common.log.level import Level
 
 LINE_MAX: Final = 8192
 MARK: Final = b"\x01"
-
-
-class Level(IntEnum):
-    """Levels in Dovecot's order; the octet of a record is one more."""
-
-    DEBUG = 0
-    INFO = 1
-    WARNING = 2
-    ERROR = 3
-    FATAL = 4
-    PANIC = 5
 
 
 @dataclass(frozen=True, slots=True)

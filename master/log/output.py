@@ -10,7 +10,8 @@ import time
 from typing import Final, Protocol
 
 from columba.common.errors import EX_CANTCREAT, ColumbaError
-from columba.master.log.lines import Level, Record, render
+from columba.common.log.level import Level
+from columba.master.log.lines import Record, render
 
 STDERR_FD: Final = 1  # the master gives the log service its own stderr as stdout
 PRIORITIES: Final = {

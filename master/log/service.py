@@ -11,8 +11,9 @@ from typing import Final
 from columba.common.admin import AdminServer, Row
 from columba.common.errors import EX_USAGE, ColumbaError
 from columba.common.ipc.master import ENV_LOG_FDS
+from columba.common.log.level import Level
 from columba.common.service import Context
-from columba.master.log.lines import Level, Record, Splitter
+from columba.master.log.lines import Record, Splitter
 from columba.master.log.output import local_stamp, open_output
 from columba.master.log.settings import Settings
 

@@ -9,7 +9,8 @@ from columba.common.clock import SystemClock
 from columba.common.dns.resolver import Resolver
 from columba.common.ipc import wire
 from columba.common.ipc.spool import BodySource
-from columba.common.log.event import Event, Level
+from columba.common.log.event import Event
+from columba.common.log.level import Level
 from columba.common.net.check import Check
 from columba.common.net.tls import client_context
 from columba.common.off_loop import OffLoop

@@ -18,7 +18,8 @@ from columba.common.config.load import defaults
 from columba.common.ipc import wire
 from columba.common.ipc.master import Certificate, Listener
 from columba.common.ipc.server import Answer, Incoming, Server
-from columba.common.log.event import Event, Level
+from columba.common.log.event import Event
+from columba.common.log.level import Level
 from columba.common.service import Birth, Context
 from columba.smtpd.service import SmtpService
 from columba.smtpd.settings import Settings

@@ -16,7 +16,8 @@ from columba.common.ipc.client import Call
 from columba.common.ipc.directory import Directory
 from columba.common.ipc.pump import make_socket
 from columba.common.ipc.server import Answer, Incoming, Server
-from columba.common.log.event import Event, Level
+from columba.common.log.event import Event
+from columba.common.log.level import Level
 
 
 def slot(number: int, state: str = "ready", generation: int = 1) -> wire.Slot:

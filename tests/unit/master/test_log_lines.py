@@ -3,7 +3,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from columba.master.log.lines import LINE_MAX, Level, Splitter, parse_line, render
+from columba.common.log.level import Level
+from columba.master.log.lines import LINE_MAX, Splitter, parse_line, render
 
 WIRE = b"\x01\x0242 Ready: slot=1\n\x01\x0342 Odd\nTraceback (most recent call last):\n\n\x01\x0643 Bye\n"
 

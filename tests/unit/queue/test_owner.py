@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from columba.common.log.event import Event, Level
+from columba.common.log.event import Event
+from columba.common.log.level import Level
 from columba.common.off_loop import OffLoop
 from columba.queue import lease as leases
 from columba.queue.lease import Terms

@@ -18,7 +18,8 @@ from columba.common.ids import new_id
 from columba.common.ipc import wire
 from columba.common.ipc.calls import OnCall
 from columba.common.ipc.spool import open_body, spool_name
-from columba.common.log.event import Event, Level
+from columba.common.log.event import Event
+from columba.common.log.level import Level
 from columba.common.mail.header import Header
 from columba.common.off_loop import OffLoop
 from columba.delivery.signer.keys import KeyRing, KeyType, generate
