@@ -54,22 +54,34 @@ class Conversation:
     """One client's conversation. auth_number is the open authentication exchange, 0 if there is none."""
 
     __slots__ = (
-        "auth_number", "calls", "core", "receiver", "session", "shared", "transaction",
+        "auth_number", "calls", "core", "receiver", "reserved", "session", "shared", "transaction",
     )  # fmt: skip
 
     def __init__(self, shared: Shared, session: Session, core: ServerConnection) -> None:
         self.shared, self.session, self.core = shared, session, core
         self.transaction: Transaction | None = None
         self.receiver: Receiver | None = None
+        self.reserved = 0  # octets of the spool, from MAIL with SIZE= until DATA
         self.auth_number = 0
         self.calls: list[Call] = []  # calls into the chain, to be cancelled if the client leaves
 
     def reset(self) -> None:
         """Forget the transaction and the message."""
         self.transaction = None
+        self.shared.spool.give_back(self.reserved)
+        self.reserved = 0
         if self.receiver is not None:
             self.receiver.close()
             self.receiver = None
+
+    def reserve(self, octets: int) -> bool:
+        """Reserve room in the spool for a message of this size; return False when there is not so much."""
+        if octets <= self.shared.settings.inline_body_limit:
+            return True
+        if not self.shared.spool.take(octets):
+            return False
+        self.reserved = octets
+        return True
 
     def offer(self) -> Extensions:
         """Return what this client may use now."""

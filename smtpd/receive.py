@@ -25,11 +25,6 @@ class Spool:
         self.folder, self.process, self.off_loop = folder, process, off_loop
         self._limit, self.used = limit, 0
 
-    @property
-    def room(self) -> int:
-        """Return how many octets are free."""
-        return self._limit - self.used
-
     def take(self, octets: int) -> bool:
         """Take room; return False, and take none, when there is not so much."""
         if self.used + octets > self._limit:
@@ -43,13 +38,14 @@ class Spool:
 
 
 class Receiver:
-    """One message coming in. `is_full` tells that there is no room for it."""
+    """One message coming in, in room that was reserved at MAIL. `is_full` tells that there is no more for it."""
 
-    def __init__(self, id: str, spool: Spool, inline: int) -> None:
+    def __init__(self, id: str, spool: Spool, inline: int, reserved: int = 0) -> None:
         self._cut = HeaderCut()
         self._chunks: list[bytes] = []
         self._waiting = 0  # octets in _chunks
-        self._taken = 0  # octets of spool room
+        self._taken = reserved  # octets of spool room
+        self._written = 0
         self._spool, self._inline = spool, inline
         self._name = spool_name(id, 1, spool.process)
         self._writer: SpoolWriter | None = None
@@ -81,10 +77,12 @@ class Receiver:
         """Write what is in memory to the spool. Raises StoreError."""
         data = b"".join(self._chunks)
         self._chunks, self._waiting = [], 0
-        if not self._spool.take(len(data)):
+        more = max(0, self._written + len(data) - self._taken)
+        if not self._spool.take(more):
             self.is_full = True
             return
-        self._taken += len(data)
+        self._taken += more
+        self._written += len(data)
         if self._writer is None:
             self._writer = SpoolWriter(self._spool.off_loop, self._spool.folder, self._name)
         await self._spool.off_loop.run(WRITE_S, self._hash.update, data)

@@ -46,9 +46,9 @@ class Shared:
         """Return the limits for a client."""
         return self.normalizing_limits if is_within(ip, self.normalizing) else self.limits
 
-    def receiver(self, id: str) -> Receiver:
-        """Return what takes a message in."""
-        return Receiver(id, self.spool, self.settings.inline_body_limit)
+    def receiver(self, id: str, reserved: int) -> Receiver:
+        """Return what takes a message in; reserved octets of the spool are its own already."""
+        return Receiver(id, self.spool, self.settings.inline_body_limit, reserved)
 
 
 def make_shared(context: Context[Settings], tls: ssl.SSLContext | None) -> Shared:

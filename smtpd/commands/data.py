@@ -19,7 +19,8 @@ def data(conversation: Conversation) -> Result:
     transaction = conversation.transaction
     if transaction is None or not transaction.recipients:
         return say(codes.NO_RECIPIENTS)
-    conversation.receiver = conversation.shared.receiver(transaction.id)
+    conversation.receiver = conversation.shared.receiver(transaction.id, conversation.reserved)
+    conversation.reserved = 0
     return say(codes.SEND_MESSAGE)
 
 

@@ -18,24 +18,29 @@ def mail(conversation: Conversation, command: Mail) -> Result:
     transaction = Transaction(new_id(), command)
     if conversation.shared.stages.has("mail"):
         return _asked(conversation, transaction)
+    return say(_opened(conversation, transaction) or codes.SENDER_OK)
+
+
+def _opened(conversation: Conversation, transaction: Transaction) -> Reply | None:
+    """Open the transaction with room for what SIZE= says, or return why not (promises §10)."""
+    if not conversation.reserve(transaction.mail.params.size or 0):
+        return codes.SYSTEM_FULL
     conversation.transaction = transaction
-    return say(codes.SENDER_OK)
+    return None
 
 
 def _problem(conversation: Conversation, command: Mail) -> Reply | None:
     session, shared = conversation.session, conversation.shared
     if session.role is Role.SUBMISSION and not session.is_trusted:
         return codes.AUTH_REQUIRED if session.tls else codes.TLS_REQUIRED
-    size = command.params.size or 0
-    if size > shared.settings.message_size_limit:
-        return codes.TOO_BIG
-    return codes.SYSTEM_FULL if size > shared.spool.room else None
+    is_too_big = (command.params.size or 0) > shared.settings.message_size_limit
+    return codes.TOO_BIG if is_too_big else None
 
 
 async def _asked(conversation: Conversation, transaction: Transaction) -> Response:
     verdict = await conversation.shared.stages.ask("mail", conversation.session, transaction)
     await asyncio.sleep(delay_s(verdict))
     response = judged(verdict, codes.SENDER_OK)
-    if response.replies[0].positive:
-        conversation.transaction = transaction
+    if response.replies[0].positive and (problem := _opened(conversation, transaction)):
+        return say(problem)
     return response
