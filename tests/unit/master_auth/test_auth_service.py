@@ -100,7 +100,7 @@ async def test_failures_are_alike_and_late(
 ) -> None:
     began = time.monotonic()
     assert await ask(running, user, password, authzid) == Fail(1, "", "")
-    assert time.monotonic() - began >= 0.2
+    assert time.monotonic() - began >= 0.19  # 0.2 s of delay; loops count in milliseconds
 
 
 async def test_many_questions_at_a_time(running: Running) -> None:
