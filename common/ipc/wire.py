@@ -13,98 +13,37 @@ from typing import Final, Literal
 
 import msgspec
 
-VERSION: Final = 1
+from columba.common.ipc.wire_mail import (
+    VERSION,
+    Body,
+    Client,
+    Effect,
+    Envelope,
+    Fenced,
+    Frozen,
+    QueueWish,
+    Recipient,
+    Route,
+    Sign,
+)
+
+__all__ = [
+    "VERSION",
+    "Body",
+    "Client",
+    "Effect",
+    "Envelope",
+    "Fenced",
+    "Frozen",
+    "QueueWish",
+    "Recipient",
+    "Route",
+    "Sign",
+]
 
 StepName = Literal["sieve", "route", "dkim", "delivery"]
 MayQueue = Literal["yes", "hold", "no"]
 OutcomeKind = Literal["delivered", "failed", "queued", "refused", "discarded", "deferred", "rework"]
-
-
-class Frozen(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Base of all: immutable, by keyword, defaults are not sent. Each subclass says frozen=True again for mypy."""
-
-
-class Client(Frozen, frozen=True, kw_only=True):
-    """Who spoke to smtpd. `trusted` = authenticated or in trusted_networks."""
-
-    session: str = ""
-    listener: str = ""
-    protocol: str = ""  # SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, LMTP, UTF8SMTP…: RFC 3848, 6531
-    ip: str = ""
-    port: int = 0
-    local_ip: str = ""
-    local_port: int = 0
-    name: str = ""  # of the PTR record, when it was looked up and leads back
-    helo: str = ""
-    login: str = ""
-    tls: str = ""  # TLSv1.3
-    cipher: str = ""
-    trusted: bool = False
-
-
-class Envelope(Frozen, frozen=True, kw_only=True):
-    """The transaction without its recipients. sender is b"" for the null sender, never in brackets."""
-
-    sender: bytes
-    size: int = 0  # octets of the message as received
-    arrived_s: float = 0.0  # wall clock
-    body8: bool = False  # BODY=8BITMIME
-    smtputf8: bool = False
-    requiretls: bool = False
-    ret: Literal["", "FULL", "HDRS"] = ""
-    envid: str = ""
-
-
-class Route(Frozen, frozen=True, kw_only=True):
-    """Where one recipient goes."""
-
-    kind: Literal["mx", "relay", "lmtp", "maildir", "discard"]
-    host: str = (
-        ""  # relay, lmtp over TCP: host or [address]; mx: a domain instead of the recipient's
-    )
-    port: int = 0
-    path: str = ""  # lmtp: unix socket; maildir: directory below the mail root
-    folder: str = ""  # maildir: folder; "" is INBOX
-    create: bool = False
-    flags: tuple[str, ...] = ()
-    tls: Literal["none", "may", "encrypt", "verify"] = "may"
-    source: str = ""  # local address to connect from
-    helo: str = ""
-
-
-class Recipient(Frozen, frozen=True, kw_only=True):
-    """One recipient. Its number is unique in the message; splits of 3 are 3.1, 3.2 (common/ids.py)."""
-
-    number: str
-    address: bytes
-    original: bytes = b""  # as the client's RCPT said; b"" = the same as address
-    orcpt: str = ""  # RFC 3461: "rfc822;user@example"
-    notify: tuple[Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"], ...] = ()
-    route: Route | None = None
-    pinned: bool = False  # the route stage is not run again for it
-
-
-class Body(Frozen, frozen=True, kw_only=True):
-    """Where the body is: in the frame after the header block, or in a spool file."""
-
-    size: int = 0
-    spool: str = ""  # file name below spool_dir
-
-
-class Sign(Frozen, frozen=True, kw_only=True):
-    """A signature that policy asks for; an empty selector means the domain's active one."""
-
-    domain: str
-    selector: str = ""
-
-
-class Fenced(Frozen, frozen=True, kw_only=True):
-    """What an earlier try of this recipient already reached (promises §4)."""
-
-    original: bytes
-    finals: tuple[bytes, ...] = ()
-    in_doubt: bool = False
-    id: str = ""
 
 
 class Handoff(Frozen, frozen=True, tag="handoff", kw_only=True):
@@ -126,7 +65,7 @@ class Handoff(Frozen, frozen=True, tag="handoff", kw_only=True):
     fence: bytes = b""  # base of the fence key; b"" = no fence
     fenced: tuple[Fenced, ...] = ()
     sign: tuple[Sign, ...] = ()
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
     attempt: int = 0
     not_after_boot_ns: int = 0  # CLOCK_BOOTTIME; queue runs: begin no end-of-data after it
     version: int = VERSION
@@ -167,37 +106,62 @@ class Outcomes(Frozen, frozen=True, tag="outcomes", kw_only=True):
 
     outcomes: tuple[Outcome, ...]
     variants: tuple[Variant, ...] = ()
-    took_ms: dict[str, float] = {}
+    took_ms: dict[str, float] = msgspec.field(default_factory=dict)
     waited_ms: float = 0.0
     version: int = VERSION
 
 
 class Stage(Frozen, frozen=True, tag="stage", kw_only=True):
-    """Asks sieve-filter for the verdict of one stage before data."""
+    """Asks sieve-filter for the verdict of one stage: of a session's, or the queue's retry and bounce.
 
-    stage: Literal["connect", "helo", "auth", "mail", "rcpt"]
+    The queue's calls have the header block in the frame behind this one, and say in `facts` what happened:
+    attempt, age, code, enhanced, text, hop, next (seconds), expires (seconds). Scripts read them as the
+    environment's items vnd.columba.NAME.
+    """
+
+    stage: Literal["connect", "helo", "auth", "mail", "rcpt", "retry", "bounce"]
     deadline_ns: int
     client: Client
     id: str = ""
     sender: bytes = b""
     recipient: bytes = b""
     recipients: int = 0  # accepted so far
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
+    original: bytes = b""  # of the recipient, when it was another
+    number: str = ""  # of the recipient, when it has one
+    facts: dict[str, str] = msgspec.field(default_factory=dict)
     version: int = VERSION
 
 
 class Verdict(Frozen, frozen=True, tag="verdict", kw_only=True):
-    """The answer to a Stage."""
+    """The answer to a Stage.
+
+    What is not set is left as it is. mail, rcpt: sender, recipients, effects, wish. retry: wish, next_s, gives_up,
+    route. bounce: dsn, dsn_text, dsn_copy, hold in wish. A failed script of retry or bounce is action "reply"
+    with 451: the queue goes on as if there were none.
+    """
 
     action: Literal["accept", "reply", "disconnect"] = "accept"
     code: int = 250
     enhanced: str = ""
     text: str = ""
     delay_ms: int = 0
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
     group: str = (
         ""  # rcpt, untrusted clients: recipients of one group have one result (promises §2.4)
     )
+    sender: bytes | None = None  # the envelope sender from now on
+    recipients: tuple[bytes, ...] | None = None  # rcpt: instead of the one that was asked about
+    effects: tuple[Effect, ...] = ()  # to be handed on with the recipient
+    wish: QueueWish | None = None
+    name: str | None = None  # of the client by its PTR record, when a script looked it up
+    ptr: Literal["", "confirmed", "unconfirmed", "missing", "unknown"] = ""
+    next_s: int | None = None  # retry: until the next try
+    gives_up: bool = False  # retry: the recipient fails now, with code, enhanced, text
+    route: Route | None = None  # retry: from now on; the route stage is not run again
+    dsn: Literal["", "none", "headers", "full"] = ""
+    dsn_text: str = ""
+    dsn_copy: bytes = b""
     version: int = VERSION
 
 

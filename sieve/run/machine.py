@@ -13,6 +13,7 @@ from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.run.actions import Action, Reject, Reply, RouteTo
 from columba.sieve.run.code import Asked, Code, evaluate
+from columba.sieve.run.effects import Effect
 from columba.sieve.run.envelope import Envelope
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.message import EMPTY, Message
@@ -64,6 +65,7 @@ class Finished:
 
     result: Result
     variables: Mapping[str, str]
+    effects: tuple[Effect, ...] = ()
 
     @property
     def actions(self) -> tuple[Action, ...]:
@@ -130,7 +132,7 @@ class Machine:
             return Failed(ScriptError(failure.text, failure.place, source))
         if request is None:
             variables = {name: clean(value) for name, value in self.run.variables.items()}
-            return Finished(self.run.result, variables)
+            return Finished(self.run.result, variables, tuple(self.run.effects))
         self._left_ns -= self._clock() - started
         if self._left_ns < 0:
             self.run.ticks = TICKS - 1  # the next command finds it out

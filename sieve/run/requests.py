@@ -16,6 +16,22 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class DictGet:
+    """Asks for the value of a key in a dict; "" is that of our own marks. Answers: Found, Missing, Unavailable.
+
+    What the run itself wrote is not in it: run/effects.py, written().
+    """
+
+    dict: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientName:
+    """Asks for the client's name by its PTR record. Answers: Found, its value "STATE NAME" as in wire.Client."""
+
+
+@dataclass(frozen=True, slots=True)
 class MailboxExists:
     """Asks whether mail can be stored in a mailbox (RFC 5490 §3.1). Answers: Found, Missing."""
 
@@ -57,5 +73,5 @@ class Unavailable:
     text: str
 
 
-Request = Lookup | MailboxExists | Metadata | SpecialUse
+Request = Lookup | DictGet | ClientName | MailboxExists | Metadata | SpecialUse
 Answer = Found | Missing | Unavailable

@@ -9,6 +9,7 @@ from typing import Final
 
 from columba.sieve.lang.errors import Position
 from columba.sieve.lang.limits import Limits
+from columba.sieve.run.effects import Effect
 from columba.sieve.run.envelope import Envelope
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.message import Message
@@ -31,7 +32,7 @@ class Run:
 
     wall_s: seconds since 1970 at the start. globals: variables that included scripts share; included: which
     were. part: the number of the MIME part that a foreverypart looks at; leaving: the name of the loop that
-    a break leaves.
+    a break leaves. effects: what is to be written to dicts when the mail is delivered or queued.
     """
 
     message: Message
@@ -51,6 +52,7 @@ class Run:
     included: set[str] = field(default_factory=set)
     part: str | None = None
     leaving: str = ""
+    effects: list[Effect] = field(default_factory=list)
 
     def tick(self, place: Position) -> None:
         """End the run if its time is used up; the clock is read at every 64th call."""
