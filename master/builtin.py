@@ -33,6 +33,8 @@ STOP_ORDER: Final = (
 CERTIFICATES: Final = ("smtpd", "delivery")  # get TLS keys as memfds
 
 CONFIG: Final = """
+dict default {
+}
 service anvil {
   executable = python -m columba.master.anvil
   process_min_avail = 1

@@ -28,16 +28,16 @@ def compile_script(
     *,
     limits: Limits = DEFAULT_LIMITS,
     tables: Collection[str] | None = None,
+    dicts: Collection[str] | None = None,
     language: Language | None = None,
     is_traced: bool = False,
     loader: Loader | None = None,
 ) -> Script | CompileErrors:
     """Compile a script for a stage.
 
-    name is what errors call the file. tables: the look-up tables that exist, None if that is not known.
+    name is what errors call the file. tables, dicts: those that exist, None if that is not known.
     is_traced: the code tells Inputs.trace what it does; it is slower. loader finds included scripts.
     """
-    known = None if tables is None else frozenset(tables)
     words = language or standard_language()
 
     def compile_one(loaded: Loaded) -> Script | CompileErrors:
@@ -55,7 +55,8 @@ def compile_script(
             words,
             stage,
             limits,
-            tables=known,
+            tables=_known(tables),
+            dicts=_known(dicts),
             is_traced=is_traced,
             includes=includes,
         )
@@ -70,6 +71,10 @@ def compile_script(
 
     includes = Includes(loader or (lambda location, name: None), compile_included, [name])
     return compile_one(Loaded(octets, name))
+
+
+def _known(names: Collection[str] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(names)
 
 
 def begin(script: Script, inputs: Inputs) -> Machine:

@@ -34,7 +34,9 @@ def load_scripts(
     scripts: dict[Stage, Script] = {}
     for stage, path in script_paths(settings).items():
         octets = _octets(settings, stage, path)
-        compiled = compile_script(octets, str(path), stage, limits=limits, tables=tables)
+        compiled = compile_script(
+            octets, str(path), stage, limits=limits, tables=tables, dicts=settings.dict
+        )
         if isinstance(compiled, CompileErrors):
             raise compiled.as_config_error()
         scripts[stage] = compiled

@@ -5,12 +5,12 @@ Pure.
 
 from dataclasses import dataclass, field
 
-from columba.common.config.general import General, Handing, Lookups, Scripts
+from columba.common.config.general import Dicts, General, Handing, Lookups, Scripts
 from columba.common.config.schema import Kind, setting
 
 
 @dataclass(frozen=True)
-class Settings(General, Scripts, Lookups, Handing):
+class Settings(General, Scripts, Lookups, Dicts, Handing):
     """What sieve-filter needs to know.
 
     script_texts is no setting: the master puts there what its check has read, path to octets (as Latin-1), so

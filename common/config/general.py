@@ -125,6 +125,31 @@ class Lookups:
 
 
 @dataclass(frozen=True)
+class DictStore:
+    """`dict NAME { … }`: values that scripts keep."""
+
+    url: str = setting(
+        Kind.STR,
+        "sqlite:%{state_dir}/dict.db",
+        "Where the values are: memory:, sqlite:/PATH (one machine), redis://HOST/DB (several).",
+        secret=True,
+    )
+
+
+DictStores = dict[str, DictStore]  # in the class below, `dict` is the setting
+
+
+@dataclass(frozen=True)
+class Dicts:
+    """The dicts."""
+
+    dict: DictStores = named(DictStore, "Dicts that scripts count and remember in.")
+    dict_timeout: float = setting(
+        Kind.TIME, "5 secs", "How long a dict may take before the mail is answered 451."
+    )
+
+
+@dataclass(frozen=True)
 class QueueStore:
     """Where queued mail is kept."""
 

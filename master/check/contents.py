@@ -101,7 +101,7 @@ def _check_scripts(resolver: Resolver) -> None:
         except OSError as error:
             words = f"{setting}: Can't open file {path}: {error.strerror}"
             raise (where or resolver.root).error(words) from error
-        script = compile_script(octets, path, stage, tables=settings.lookup)
+        script = compile_script(octets, path, stage, tables=settings.lookup, dicts=settings.dict)
         if isinstance(script, CompileErrors):
             raise script.as_config_error()
 

@@ -52,6 +52,7 @@ class Compiler:
         limits: Limits,
         *,
         tables: frozenset[str] | None = None,
+        dicts: frozenset[str] | None = None,
         is_traced: bool = False,
         includes: Includes | None = None,
     ) -> None:
@@ -60,6 +61,7 @@ class Compiler:
         self.stage = stage
         self.limits = limits
         self.tables = tables
+        self.dicts = dicts
         self.is_traced = is_traced
         self.required: set[str] = set()
         self.globals: set[str] = set()  # variables that this script shares with others

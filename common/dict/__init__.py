@@ -1,0 +1,1 @@
+"""Dicts: keys and values that scripts write, by URL."""
