@@ -16,7 +16,7 @@ from columba.master.logpipes import LogPipes
 from columba.master.privileges import identity
 from columba.master.rundir import GENERATIONS
 from columba.master.settings import MasterSettings
-from columba.master.spawn import Birth, base_environment, memfd, spawn
+from columba.master.spawn import Birth, base_environment, memfd, own_environment, spawn
 from columba.master.state import Process, Service
 from columba.master.table import Spec
 
@@ -41,6 +41,7 @@ class Nursery:
     def __init__(self, outfit: Outfit, first_generation: int, environ: Mapping[str, str]) -> None:
         self.outfit = outfit
         self._environ = base_environment(environ)
+        self._given = environ
         self._generation = first_generation
         self._status: dict[str, tuple[int, int]] = {}
         self._dead_read, self._dead_write = os.pipe2(os.O_CLOEXEC)
@@ -98,6 +99,7 @@ class Nursery:
         settings = self.outfit.settings
         return {
             **self._environ,
+            **own_environment(spec.name, self._given),
             contract.ENV_SERVICE: spec.name,
             contract.ENV_SLOT: str(slot),
             contract.ENV_GENERATION: str(generation),

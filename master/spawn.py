@@ -22,6 +22,8 @@ KEPT: Final = (
     "PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED",
 )  # fmt: skip
 KEPT_PREFIX: Final = "COLUMBA_FAULT"  # named steps at which tests end a process
+QUEUE: Final = "queue"
+QUEUE_PREFIX: Final = "AWS_"  # credentials of the queue's store, for the queue service alone
 SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -53,6 +55,13 @@ def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
         "SPT_NOENV": "1",  # a process title must not overwrite /proc/PID/environ
         "MALLOC_ARENA_MAX": "2",  # arenas of threads count against RLIMIT_DATA
     }
+
+
+def own_environment(service: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what one service alone has of the master's environment."""
+    if service != QUEUE:
+        return {}
+    return {name: value for name, value in environ.items() if name.startswith(QUEUE_PREFIX)}
 
 
 def spawn(birth: Birth) -> int:

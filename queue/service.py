@@ -64,7 +64,8 @@ class QueueService:
     async def start(self) -> None:
         """Open the store, take a lease, list what is there, and serve."""
         settings = self._context.settings
-        store = await self._local.run(_START_S, open_store, settings.queue_url)
+        timeout_s = settings.queue_store_timeout
+        store = await self._local.run(_START_S + timeout_s, open_store, settings, timeout_s * 0.9)
         calls = StoreCalls(store, settings.queue_store_threads, settings.queue_store_timeout)
         node = await self._local.run(_START_S, Node, Path(settings.state_dir))
         self._calls, self._node = calls, node

@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from tests.peers.all import Peers, open_folder
+from tests.peers.seaweed import Bucket, Seaweed, foreign_bucket
 
 # Programs that tests start find the package also where it is not installed.
 os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
@@ -30,3 +31,24 @@ def shared_path() -> Iterator[Path]:
     """Give a folder with a short path that other users can enter."""
     with open_folder() as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[Seaweed]:
+    """Give the one SeaweedFS of all tests; who would harm it starts another."""
+    with open_folder() as folder:
+        server = Seaweed(folder)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_bucket(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bucket:
+    """Give a bucket of a real S3 server: the one that COLUMBA_TEST_S3 names, or SeaweedFS's."""
+    foreign = foreign_bucket(tmp_path_factory.mktemp("s3"))
+    if foreign is not None:
+        return foreign
+    server: Seaweed = request.getfixturevalue("seaweed")
+    return server.bucket

@@ -156,8 +156,22 @@ class QueueStore:
     queue_url: str = setting(
         Kind.STR,
         "file:%{state_dir}/queue",
-        "Store of the queue: file:PATH or s3://BUCKET/PREFIX?….",
+        "Store of the queue: file:PATH or s3://BUCKET/PREFIX?endpoint=URL&region=NAME&path_style=yes|no&"
+        "ca_file=PATH&credentials_file=PATH. Without a credentials file the keys come from the environment "
+        "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).",
         secret=True,
+    )
+    queue_key_file: str = setting(
+        Kind.PATH,
+        "",
+        "Keys that queued mail is encrypted with (columbadm queue key gen); demanded for a store that is not on "
+        "this machine. The latest whose time has come writes, all read.",
+    )
+    queue_plain: bool = setting(
+        Kind.BOOL,
+        "no",
+        "Let queued mail stand unencrypted in a store that is not on this machine; with queue_key_file: "
+        "encrypt, but read what is not.",
     )
 
 

@@ -3,13 +3,15 @@
 Each mistake is a ConfigError with the place where it is mended: the line that names the file, or the script's own line.
 """
 
+import contextlib
 import os
 import ssl
 from pathlib import Path
+from typing import Final
 
 from columba.common.config.load import thaw
 from columba.common.config.resolve import Resolver
-from columba.common.errors import ConfigError
+from columba.common.errors import ConfigError, StoreError
 from columba.delivery.signer import keys
 from columba.delivery.signer.settings import Settings as SignerSettings
 from columba.master.errors import StartError
@@ -17,10 +19,12 @@ from columba.master.log.settings import Settings as LogSettings
 from columba.master.privileges import Identity, identity
 from columba.master.settings import MasterSettings, ServiceSettings
 from columba.queue.settings import Settings as QueueSettings
-from columba.queue.store.open import store_folder
+from columba.queue.store.open import Plan, open_store, plan_store
 from columba.sieve.engine import CompileErrors, compile_script
 from columba.sieve.lang.stage import Stage
 from columba.sieve.settings import Settings as SieveSettings
+
+STORE_S: Final = 5.0  # of one call of the queue's store while it is tried out
 
 
 def check_contents(names: list[str], master: MasterSettings, resolver: Resolver) -> None:
@@ -28,7 +32,7 @@ def check_contents(names: list[str], master: MasterSettings, resolver: Resolver)
     _check_certificates(master, resolver)
     _check_log(resolver)
     if "queue" in names:
-        _check_queue(resolver)
+        _check_queue(master, resolver)
     if "dkim" in names:
         _check_keys(master, resolver)
     if "sieve" in names:
@@ -60,11 +64,32 @@ def _check_log(resolver: Resolver) -> None:
         raise where.error(f"log_path: There is no folder {Path(path).parent}")
 
 
-def _check_queue(resolver: Resolver) -> None:
+def _check_queue(master: MasterSettings, resolver: Resolver) -> None:
+    """Look at the settings of the store and, when it is a server, try it out; one that is silent is no mistake."""
+    settings = thaw(QueueSettings, resolver.settings("queue"))
     try:
-        store_folder(thaw(QueueSettings, resolver.settings("queue")).queue_url)
+        plan = plan_store(settings)
+        if plan.is_remote:
+            _check_readable(plan, settings.queue_key_file, master, resolver)
+            with contextlib.suppress(StoreError):
+                open_store(settings, STORE_S).close()
     except ConfigError as error:
-        raise (resolver.root.values.get("queue_url") or resolver.root).error(error.text) from error
+        name = error.text.partition(":")[0]
+        raise (resolver.root.values.get(name) or resolver.root).error(error.text) from error
+
+
+def _check_readable(plan: Plan, key_file: str, master: MasterSettings, resolver: Resolver) -> None:
+    service = thaw(ServiceSettings, resolver.service("queue"))
+    try:
+        who = identity("queue", service.user, service.group, master.default_internal_user)
+    except StartError as error:
+        raise resolver.service_section("queue").error(str(error)) from error
+    for setting, path in (
+        *(("queue_url", path) for path in plan.files),
+        ("queue_key_file", key_file),
+    ):
+        if path and not may_read(Path(path), who):
+            raise ConfigError(f"{setting}: {path} can't be read by the user {service.user}")
 
 
 def _check_keys(master: MasterSettings, resolver: Resolver) -> None:

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from columba.common.errors import StoreError
+from columba.common.errors import StoreError, UnavailableError
+
+
+class DeniedError(UnavailableError):
+    """The store answers, but not to us: no such bucket, wrong keys, no rights."""
+
 
 Chunks = Callable[[], Iterable[bytes]]
 OBJECT_LIMIT: Final = 8 << 20  # octets that get() returns at most; larger ones go through files
@@ -89,7 +94,12 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Page:
-        """Return the first keys that begin with prefix and are greater than after."""
+        """Return the first keys that begin with prefix and are greater than after.
+
+        The order of whole keys is promised within one folder alone: some servers order folder by folder, so that
+        what stands in "a-b/" comes after "a/" although "-" comes before "/". Names of folders beside each other are
+        chosen so that this makes no difference.
+        """
         ...
 
     def delete(self, key: str) -> None:

