@@ -16,6 +16,9 @@ from columba.common.errors import RemoteProtocolError
 
 LINE_MAX: Final = 16384
 MAJOR: Final = b"1"
+# A flag of ours, beside `private`: this mechanism may be used by who sends the channel's bindings with AUTH.
+BINDING: Final = "binding-in-request"
+_BINDING_PARAM: Final = "binding-"
 _ESCAPES: Final = {
     b"\x01": b"\x011",
     b"\t": b"\x01t",
@@ -75,6 +78,23 @@ def parameters(fields: Iterable[bytes]) -> dict[str, str]:
     """Return `key=value` fields; a field without "=" has the value ""."""
     pairs = (field.decode("utf-8", "replace").partition("=") for field in fields)
     return {key: value for key, _, value in pairs}
+
+
+def binding_params(bindings: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the parameters of AUTH that say what the channel is bound by, type to data."""
+    return {f"{_BINDING_PARAM}{kind}": data.hex() for kind, data in bindings.items()}
+
+
+def bindings_in(params: Mapping[str, str]) -> dict[str, bytes]:
+    """Return what binding_params wrote. Raises RemoteProtocolError."""
+    try:
+        return {
+            key.removeprefix(_BINDING_PARAM): bytes.fromhex(value)
+            for key, value in params.items()
+            if key.startswith(_BINDING_PARAM)
+        }
+    except ValueError as problem:
+        raise RemoteProtocolError("a channel binding that is no hex") from problem
 
 
 def number_of(field: bytes) -> int:
@@ -200,7 +220,7 @@ class ServerMessages:
             return None
         word, rest = fields[0], fields[1:]
         if word == b"MECH" and rest:
-            if b"private" not in rest[1:]:
+            if b"private" not in rest[1:] or BINDING.encode() in rest[1:]:
                 self._mechanisms.append(rest[0].decode("ascii", "replace").upper())
             return None
         if word == b"DONE":
@@ -216,8 +236,7 @@ def _answer(word: bytes, rest: list[bytes]) -> ServerMessage | None:
     number = number_of(rest[0])
     match word:
         case b"OK":
-            found = parameters(rest[1:])
-            return Ok(number, found.pop("user", ""), found)
+            return _ok(number, parameters(rest[1:]))
         case b"FAIL":
             found = parameters(rest[1:])
             return Fail(
@@ -233,6 +252,13 @@ def _answer(word: bytes, rest: list[bytes]) -> ServerMessage | None:
         case b"NOTFOUND":
             return UserUnknown(number)
     return None
+
+
+def _ok(number: int, found: dict[str, str]) -> Ok | Fail:
+    """OK says that the password is right; with nologin or proxy the user must not come in here all the same."""
+    if "nologin" in found or "proxy" in found:
+        return Fail(number, "user_disabled", found.get("reason", ""))
+    return Ok(number, found.pop("user", ""), found)
 
 
 def server_hello(

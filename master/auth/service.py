@@ -25,13 +25,12 @@ from columba.common.sasl.dovecot import (
     ClientMessages,
     UserRequest,
 )
-from columba.common.sasl.plain import parse_plain
 from columba.common.service import Context
-from columba.master.auth.schemes import verify
+from columba.master.auth import mechanisms
+from columba.master.auth.mechanisms import FLAGS, Ask, Exchange, Known, Setting
 from columba.master.auth.settings import Settings
 from columba.master.auth.users import User, UserFile
 
-MECHANISMS: Final = {"PLAIN": ("plaintext",)}
 THREADS: Final = 2
 CHECK_S: Final = 30.0
 BACKLOG: Final = 128
@@ -39,14 +38,22 @@ OPEN_MAX: Final = 10_000  # exchanges that a connection may have open
 USERDB: Final = "auth-userdb"
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """An exchange that waits for its client's next message."""
+
+    exchange: Exchange
+    ip: str
+
+
 @dataclass(slots=True)
 class _Peer:
-    """One connected client: its unfinished exchanges and running questions."""
+    """One connected client: its exchanges that wait, and running questions."""
 
     transport: asyncio.Transport
     may_ask_users: bool
     messages: ClientMessages = field(default_factory=ClientMessages)
-    exchanges: set[int] = field(default_factory=set)
+    exchanges: dict[int, _Open] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def write(self, line: bytes) -> None:
@@ -81,6 +88,9 @@ class Auth:
     def __init__(self, context: Context[Settings]) -> None:
         self._context, self._settings = context, context.settings
         self._users = UserFile(context.settings.auth_passwd_file)
+        self._offered = mechanisms.offered(context.settings.auth_mechanisms)
+        plus = any(name.endswith("-PLUS") for name in self._offered)
+        self._setting = Setting(self._users, mechanisms.machine_secret(), plus)
         self._pool = OffLoop(THREADS, "auth", context.settings.auth_waiting_limit)
         self._servers: list[asyncio.AbstractServer] = []
         self._peers: set[int] = set()
@@ -129,7 +139,8 @@ class Auth:
             peer.transport.close()
             return
         cookie = os.urandom(16).hex()
-        peer.write(dovecot.server_hello(MECHANISMS, os.getpid(), self._total, cookie))
+        flags = {name: FLAGS[name] for name in self._offered}
+        peer.write(dovecot.server_hello(flags, os.getpid(), self._total, cookie))
 
     def closed(self, peer: _Peer) -> None:
         """Forget a client and what it asked."""
@@ -152,44 +163,51 @@ class Auth:
 
     def _take(self, peer: _Peer, message: dovecot.ClientMessage) -> None:
         match message:
-            case AuthRequest(number, mechanism, _, initial):
-                self._begin(peer, number, mechanism, initial)
+            case AuthRequest():
+                self._begin(peer, message)
             case AuthResponse(number, data):
-                if number not in peer.exchanges:
+                waiting = peer.exchanges.pop(number, None)
+                if waiting is None:
                     raise RemoteProtocolError("CONT for no exchange")
-                peer.exchanges.discard(number)
-                self._spawn(peer, number, data)
+                self._spawn(peer, number, waiting, data)
             case AuthCancel(number):
-                peer.exchanges.discard(number)
+                peer.exchanges.pop(number, None)
             case UserRequest(number, user):
                 task = asyncio.get_running_loop().create_task(self._tell_user(peer, number, user))
                 self._hold(peer, task)
 
-    def _begin(self, peer: _Peer, number: int, mechanism: str, initial: bytes | None) -> None:
-        if mechanism not in MECHANISMS:
-            raise RemoteProtocolError(f"mechanism {mechanism[:20]} was not offered")
-        if initial is not None:
-            self._spawn(peer, number, initial)
-        elif len(peer.exchanges) >= OPEN_MAX:
-            peer.write(dovecot.fail(number, code="temp_fail"))
+    def _begin(self, peer: _Peer, request: AuthRequest) -> None:
+        if request.mechanism not in self._offered:
+            raise RemoteProtocolError(f"mechanism {request.mechanism[:20]} was not offered")
+        exchange = mechanisms.begin(request.mechanism, request.params, self._setting)
+        opened = _Open(exchange, request.params.get("rip", ""))
+        if request.initial is not None:
+            self._spawn(peer, request.number, opened, request.initial)
         else:
-            peer.exchanges.add(number)
-            peer.write(dovecot.continuation(number, b""))
+            self._ask(peer, request.number, opened, exchange.opening)
 
-    def _spawn(self, peer: _Peer, number: int, message: bytes) -> None:
-        task = asyncio.get_running_loop().create_task(self._answer(peer, number, message))
+    def _ask(self, peer: _Peer, number: int, opened: _Open, challenge: bytes) -> None:
+        if len(peer.exchanges) >= OPEN_MAX:
+            peer.write(dovecot.fail(number, code="temp_fail"))
+            return
+        peer.exchanges[number] = opened
+        peer.write(dovecot.continuation(number, challenge))
+
+    def _spawn(self, peer: _Peer, number: int, opened: _Open, message: bytes) -> None:
+        task = asyncio.get_running_loop().create_task(self._answer(peer, number, opened, message))
         self._hold(peer, task)
 
     def _hold(self, peer: _Peer, task: "asyncio.Task[None]") -> None:
         peer.tasks.add(task)
         task.add_done_callback(peer.tasks.discard)
 
-    async def _answer(self, peer: _Peer, number: int, message: bytes) -> None:
+    async def _answer(self, peer: _Peer, number: int, opened: _Open, message: bytes) -> None:
         began = time.monotonic()
         try:
-            user = await self._pool.run(CHECK_S, self._check, message)
-        except RemoteProtocolError:
-            user = None
+            step = await self._pool.run(CHECK_S, opened.exchange.take, message)
+        except RemoteProtocolError as error:
+            self._context.event.debug("Malformed message", error=str(error))
+            step = mechanisms.Unknown()
         except (ColumbaError, TimeoutError) as error:
             self._context.event.error("A password can't be checked", error=str(error))
             peer.write(dovecot.fail(number, code="temp_fail"))
@@ -198,12 +216,20 @@ class Auth:
             self._context.event.error("Auth crashed", error=repr(error))
             peer.write(dovecot.fail(number, code="temp_fail"))
             return
-        if user is not None:
-            peer.write(dovecot.ok(number, user.name))
-            return
+        match step:
+            case Ask(challenge):
+                self._ask(peer, number, opened, challenge)
+                return
+            case Known(user) if user.is_welcome(opened.ip):
+                peer.write(dovecot.ok(number, user.name))
+                return
+            case Known(user):
+                line = _unwelcome(number, user)
+            case _:
+                line = dovecot.fail(number)
         rest_s = began + self._settings.auth_failure_delay - time.monotonic()
         await asyncio.sleep(max(0.0, rest_s))
-        peer.write(dovecot.fail(number))
+        peer.write(line)
 
     async def _tell_user(self, peer: _Peer, number: int, name: str) -> None:
         if not peer.may_ask_users:
@@ -220,10 +246,8 @@ class Auth:
         else:
             peer.write(dovecot.user_found(number, user.name, user.fields))
 
-    def _check(self, message: bytes) -> User | None:
-        """Return the user whose password the message holds. Blocks."""
-        said = parse_plain(message)
-        user = self._users.lookup(said.authcid)
-        if user is None or said.authzid.lower() not in ("", said.authcid.lower()):
-            return None
-        return user if verify(user.stored, said.password) else None
+
+def _unwelcome(number: int, user: User) -> bytes:
+    """Return the refusal of a user whose password is right."""
+    code = "user_disabled" if "nologin" in user.extra else ""
+    return dovecot.fail(number, user.name, code, user.extra.get("reason", ""))

@@ -1,9 +1,10 @@
 """The users of a passwd-file, read again when the file changes.
 
 Reading blocks: call lookup() in a thread. Names are compared without regard to case; the canonical name is in
-lower case.
+lower case. Of Dovecot's extra fields (the eighth) `nologin`, `reason=` and `allow_nets=` mean something here.
 """
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +18,23 @@ _NAMES: Final = ("uid", "gid", "gecos", "home")
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One line: the canonical name, the stored password, what a user look-up tells."""
+    """One line: the canonical name, the stored password, what a user look-up tells, extra fields."""
 
     name: str
     stored: str
     fields: Mapping[str, str]
+    extra: Mapping[str, str]
+
+    def is_welcome(self, ip: str) -> bool:
+        """Tell whether the user may log in from this address ("" = a unix socket)."""
+        if "nologin" in self.extra:
+            return False
+        nets = self.extra.get("allow_nets", "")
+        if not nets or not ip:
+            return not nets
+        words = nets.replace(",", " ").split()
+        address = ipaddress.ip_address(ip)
+        return any(address in ipaddress.ip_network(word, strict=False) for word in words)
 
 
 class UserFile:
@@ -60,5 +73,17 @@ def parse_users(text: str, file: str) -> dict[str, User]:
         if name.lower() in users:
             raise ConfigError(f"The user {name} is given twice", file, number)
         fields = {k: v for k, v in zip(_NAMES, rest[1:5], strict=False) if v and k != "gecos"}
-        users[name.lower()] = User(name.lower(), rest[0], fields)
+        # The file's separator may stand inside an IPv6 network of the extra fields.
+        extra = _extra(":".join(rest[6:]), file, number)
+        users[name.lower()] = User(name.lower(), rest[0], fields, extra)
     return users
+
+
+def _extra(text: str, file: str, line: int) -> dict[str, str]:
+    extra = dict(word.partition("=")[::2] for word in text.split())
+    try:
+        for word in extra.get("allow_nets", "").replace(",", " ").split():
+            ipaddress.ip_network(word, strict=False)
+    except ValueError as error:
+        raise ConfigError(f"allow_nets: {error}", file, line) from error
+    return extra

@@ -13,7 +13,15 @@ import click
 from columba import __version__
 from columba.common.config.load import DEFAULT_PATH
 from columba.common.errors import EX_USAGE
-from columba.master.cli import cmd_config, cmd_dkim, cmd_log, cmd_queue, cmd_server, cmd_sieve
+from columba.master.cli import (
+    cmd_auth,
+    cmd_config,
+    cmd_dkim,
+    cmd_log,
+    cmd_queue,
+    cmd_server,
+    cmd_sieve,
+)
 from columba.master.cli.output import FORMATS
 from columba.master.cli.state import State
 
@@ -31,7 +39,7 @@ def columbadm(context: click.Context, config: str, form: str | None, no_titles: 
     context.obj = State(config, form, not no_titles)
 
 
-for each in (cmd_server, cmd_config, cmd_log, cmd_queue, cmd_dkim, cmd_sieve):
+for each in (cmd_server, cmd_config, cmd_log, cmd_queue, cmd_dkim, cmd_sieve, cmd_auth):
     each.register(columbadm)
 
 
