@@ -32,7 +32,7 @@ from columba.queue.intake import Intake
 from columba.queue.lease import Terms
 from columba.queue.live import Live
 from columba.queue.node import Node
-from columba.queue.owner import CloneError, Owners
+from columba.queue.owner import Owners
 from columba.queue.schedule import Schedule
 from columba.queue.settings import Settings, retry_policy
 from columba.queue.settle import Settler
@@ -40,12 +40,12 @@ from columba.queue.shelf import Shelf, owner_of
 from columba.queue.stock import Stock
 from columba.queue.store.calls import StoreCalls
 from columba.queue.store.open import open_store
+from columba.queue.upkeep import Pace, Upkeep
 
 _START_S: Final = 30.0
 _IDLE_S: Final = 30.0
 _ERROR_S: Final = 10.0
 _CRASH_S: Final = 60.0
-_DAY_S: Final = 86_400.0
 _KEEPER_S: Final = 5.0
 _NS: Final = 1_000_000_000
 
@@ -73,8 +73,8 @@ class QueueService:
         await self._owners.begin()
         await self._owners.look()
         await self._fence.sweep()
-        self._context.spawn(self._essential(self._renew()), "leases")
-        self._context.spawn(self._essential(self._keep_house()), "housekeeping")
+        self._context.spawn(self._essential(self._upkeep.renew()), "leases")
+        self._context.spawn(self._essential(self._upkeep.keep_house()), "housekeeping")
         self._context.spawn(self._essential(self._work()), "queue runs")
         self._context.spawn(self._essential(self._keep()), "keeper")
         birth = self._context.birth
@@ -86,9 +86,7 @@ class QueueService:
 
     def available(self) -> int:
         """Return how many more calls are taken; none while we have no lease."""
-        main = self._owners.main
-        held = main is not None and self._owners.is_held(main)
-        return self._server.available if held else 0
+        return self._server.available if self._upkeep.has_lease else 0
 
     def total(self) -> int:
         """Return how many calls were taken."""
@@ -148,7 +146,6 @@ class QueueService:
             tombstone_s=settings.queue_tombstone_time,
             event=event,
         )
-        self._owners.on_gain = self._gained
         self._fence = Fence(
             calls, self._clock, settings.queue_fence_time, settings.queue_in_doubt_time, event
         )
@@ -172,8 +169,25 @@ class QueueService:
         )
         sieve = _Sieve(self._context, self._answerer)
         self._attempts = Attempts(self._stock, sieve, self._bounces, bodies, limits, sleep=_sleep)
-        self._house = House(self._stock, self._fence, self._settler)
+        self._build_upkeep()
         self._control = Control(self._stock)
+
+    def _build_upkeep(self) -> None:
+        settings = self._context.settings
+        self._upkeep = Upkeep(
+            self._owners,
+            House(self._stock, self._fence, self._settler),
+            Pace(
+                ttl_s=settings.queue_lease_ttl,
+                renewal_s=settings.queue_lease_renewal,
+                relist_s=settings.queue_relist_interval,
+            ),
+            clock=self._clock,
+            event=self._context.event,
+            spawn=self._context.spawn,
+            changed=self._context.changed,
+        )
+        self._owners.on_gain = self._upkeep.gained
 
     async def _handle(self, call: Incoming) -> Served:
         try:
@@ -229,58 +243,12 @@ class QueueService:
         await self._fence.put(put)
         self._context.changed()
 
-    def _gained(self, owner: str) -> None:
-        self._context.spawn(self._list(owner), "listing")
-
-    async def _list(self, owner: str) -> None:
-        while self._owners.get(owner) is not None:
-            try:
-                await self._house.gained(owner)
-                break
-            except StoreError as error:
-                self._context.event.warning("Listing failed", owner=owner, error=str(error))
-                await asyncio.sleep(_ERROR_S)
-        # Once more for what the last holder wrote while it still could.
-        await asyncio.sleep(2 * self._context.settings.queue_lease_ttl)
-        if self._owners.get(owner) is not None:
-            await self._house.gained(owner)
-
     async def _essential(self, work: Coroutine[object, object, None]) -> None:
         """Do work that this process is nothing without: when it ends, so does the process."""
         try:
             await work
         finally:
             self._context.stop()
-
-    async def _renew(self) -> None:
-        interval_s = self._context.settings.queue_lease_renewal
-        had = True
-        while True:
-            await asyncio.sleep(interval_s)
-            try:
-                await self._owners.turn()
-            except CloneError as error:
-                self._context.event.error("This machine is a clone of another", error=str(error))
-                return
-            except TimeoutError:
-                self._context.event.warning("The state directory is too slow")
-            has = self.available() > 0
-            if has != had:
-                self._context.changed()
-            had = has
-
-    async def _keep_house(self) -> None:
-        last = time.monotonic()
-        while True:
-            await asyncio.sleep(self._context.settings.queue_relist_interval)
-            try:
-                await self._house.turn()
-                if time.monotonic() - last > _DAY_S:
-                    last = time.monotonic()
-                    count = await self._house.sweep_bodies()
-                    self._context.event.info("Swept bodies", count=count)
-            except StoreError as error:
-                self._context.event.warning("Housekeeping failed", error=str(error))
 
     async def _keep(self) -> None:
         while True:
