@@ -122,6 +122,8 @@ class Nursery:
                 bound.spec.kind,
                 bound.spec.type,
                 bound.spec.ssl,
+                bound.spec.haproxy,
+                bound.spec.settings,
             )
             for bound in self.outfit.listeners.of(spec.name)
         ]

@@ -6,11 +6,24 @@ Pure: declarations only.
 from dataclasses import dataclass
 
 from columba.common.config.general import General, Tls
+from columba.common.config.listening import Listening
 from columba.common.config.schema import Kind, named, setting
 
 
 @dataclass(frozen=True)
-class UnixListener:
+class Spoken:
+    """What stands in a listener of smtpd alone."""
+
+    protocol: str = setting(
+        Kind.ENUM,
+        "auto",
+        "What smtpd speaks here; auto: by the listener's name.",
+        choices=("auto", "smtp", "submission", "lmtp"),
+    )
+
+
+@dataclass(frozen=True)
+class UnixListener(Listening, Spoken):
     """`unix_listener PATH { … }`; a relative path is below base_dir."""
 
     mode: int = setting(Kind.OCTAL, "0600", "Permissions; 0 turns the listener off.")
@@ -20,7 +33,7 @@ class UnixListener:
 
 
 @dataclass(frozen=True)
-class InetListener:
+class InetListener(Listening, Spoken):
     """`inet_listener NAME { … }`."""
 
     port: int = setting(Kind.PORT, "0", "TCP port; 0 turns the listener off.")
@@ -29,6 +42,9 @@ class InetListener:
     )
     ssl: bool = setting(Kind.BOOL, "no", "Implicit TLS from the first octet (RFC 8314).")
     type: str = setting(Kind.STR, "", "What is spoken here, when the name does not say it.")
+    haproxy: bool = setting(
+        Kind.BOOL, "no", "Clients come through a proxy that says in a PROXY header who they are."
+    )
 
 
 @dataclass(frozen=True)

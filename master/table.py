@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from columba.common.config.listening import Listening
 from columba.common.config.resolve import Frozen
-from columba.common.config.schema import UNLIMITED
+from columba.common.config.schema import UNLIMITED, declarations
 from columba.master.builtin import CERTIFICATES, EXCLUSIVE
-from columba.master.settings import ServiceSettings
+from columba.master.settings import InetListener, ServiceSettings, UnixListener
 
 RESTART_UNLIMITED: Final = 0  # on the way to the child
 
@@ -29,6 +30,8 @@ class ListenerSpec:
     group: str = ""
     type: str = ""
     ssl: bool = False
+    haproxy: bool = False
+    settings: str = ""  # JSON: those that differ from listener to listener
     origin: str = field(default="", compare=False)  # FILE line N
 
     @property
@@ -88,14 +91,18 @@ def make_spec(
         restart_request_count=RESTART_UNLIMITED if restart >= UNLIMITED else restart,
         idle_kill_interval_s=service.idle_kill_interval,
         memory_limit_bytes=service.memory_limit,
-        listeners=_listeners(name, service, base_dir, origins),
+        listeners=_listeners(name, service, base_dir, origins, settings),
         settings=json.dumps(settings, sort_keys=True),
         fingerprint=fingerprint,
     )
 
 
 def _listeners(
-    owner: str, service: ServiceSettings, base_dir: str, origins: Mapping[str, str]
+    owner: str,
+    service: ServiceSettings,
+    base_dir: str,
+    origins: Mapping[str, str],
+    settings: Frozen,
 ) -> tuple[ListenerSpec, ...]:
     place = f"service/{owner}"
     found = [
@@ -104,8 +111,10 @@ def _listeners(
             "inet",
             address,
             inet.port,
-            type=inet.type,
+            type=_spoken(inet),
             ssl=inet.ssl,
+            haproxy=inet.haproxy,
+            settings=_own(inet, settings),
             origin=origins.get(f"{place}/inet_listener/{name}", ""),
         )
         for name, inet in service.inet_listener.items()
@@ -119,7 +128,27 @@ def _listeners(
             origin = origins.get(f"{place}/unix_listener/{name}", "")
             found.append(
                 ListenerSpec(
-                    name, "unix", path, 0, unix.mode, user, group, unix.type, origin=origin
+                    name,
+                    "unix",
+                    path,
+                    0,
+                    unix.mode,
+                    user,
+                    group,
+                    _spoken(unix),
+                    settings=_own(unix, settings),
+                    origin=origin,
                 )
             )
     return tuple(found)
+
+
+def _spoken(listener: InetListener | UnixListener) -> str:
+    return listener.type if listener.protocol == "auto" else listener.protocol
+
+
+def _own(listener: Listening, settings: Frozen) -> str:
+    """Return what this listener says that its service does not say for all of them; "" = nothing."""
+    values = {name: getattr(listener, name) for name in declarations(Listening) if name in settings}
+    own = {name: value for name, value in values.items() if value != settings[name]}
+    return json.dumps(own, sort_keys=True) if own else ""

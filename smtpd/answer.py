@@ -19,6 +19,7 @@ import msgspec
 from columba.common import limits
 from columba.common.hop.mail import ACCEPTED
 from columba.common.ipc import wire
+from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply, clean_line, reply
 
 
@@ -32,10 +33,11 @@ class Duty(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The reply and what it needs first."""
+    """The reply, the outcomes that it is about, and what it needs first."""
 
     reply: Reply
     duty: Duty = Duty.NONE
+    outcomes: tuple[wire.Outcome, ...] = ()
 
 
 def answer(id: str, numbers: Sequence[str], outcomes: Sequence[wire.Outcome]) -> Answer:
@@ -48,21 +50,32 @@ def answer(id: str, numbers: Sequence[str], outcomes: Sequence[wire.Outcome]) ->
     failed = [o for o in known if o.kind == "failed"]
     refused = [o for o in known if o.kind not in (*ACCEPTED, "failed")]
     if refused or not known:
-        return Answer(_refusal(refused), Duty.WITHHOLD if accepted else Duty.NONE)
+        duty = Duty.WITHHOLD if accepted else Duty.NONE
+        return Answer(_refusal(refused), duty, tuple(known))
     if not accepted:
-        return Answer(_failure(failed))
-    return Answer(_success(id, accepted), Duty.BOUNCE if failed else Duty.NONE)
+        return Answer(_failure(failed), Duty.NONE, tuple(known))
+    duty = Duty.BOUNCE if failed else Duty.NONE
+    return Answer(_success(id, accepted), duty, tuple(known))
 
 
 def answer_each(
     id: str, numbers: Sequence[str], outcomes: Sequence[wire.Outcome]
 ) -> tuple[Answer, ...]:
-    """Return one answer for each recipient in order (LMTP).
+    """Return one answer for each recipient in order (LMTP, PRDR).
 
     Where each recipient hears its own result there is no fence and no DSN of ours, but where splits of
     one recipient differ.
     """
     return tuple(answer(id, (number,), _of(number, outcomes)) for number in numbers)
+
+
+def prdr_replies(each: Sequence[Reply], common: Reply) -> tuple[Reply, ...]:
+    """Return all replies to a client that asked for one for each recipient: 353, those, and the one for all.
+
+    The last is 250 if any recipient was accepted, else the common failure (promises §3).
+    """
+    last = next((found for found in each if found.positive), common)
+    return (codes.PRDR_FOLLOWS, *each, last)
 
 
 def soften(reply: Reply) -> Reply:
@@ -110,8 +123,8 @@ def _refusal(refused: Sequence[wire.Outcome]) -> Reply:
 
 
 def _failure(failed: Sequence[wire.Outcome]) -> Reply:
-    codes = {_failed_code(outcome) for outcome in failed}
-    code = codes.pop() if len(codes) == 1 else 550
+    found = {_failed_code(outcome) for outcome in failed}
+    code = found.pop() if len(found) == 1 else 550
     if len(failed) == 1:
         return reply(code, _failed_status(failed[0]), _line(failed[0].text) or "Delivery failed")
     lines = (

@@ -8,13 +8,10 @@ already the client's first data inside TLS: it is held back until then.
 """
 
 import asyncio
-import os
-import ssl
 from collections.abc import Coroutine
 from typing import Final, Protocol, cast
 
 from columba.common.errors import RemoteProtocolError
-from columba.common.ipc.master import Listener
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.path import SyntaxProblem
@@ -23,18 +20,21 @@ from columba.common.smtp.server import (
     Body,
     CommandReceived,
     EndOfBody,
+    EndOfChunk,
     Event,
     Rejected,
     ServerConnection,
     Wait,
 )
-from columba.common.smtp.state import Phase
+from columba.common.smtp.state import IN_MESSAGE, Phase
 from columba.smtpd.answer import soften
+from columba.smtpd.arrival import Ends, make_session, note_tls
 from columba.smtpd.commands import auth, data
 from columba.smtpd.conversation import Conversation, Response, Result, Then, delay_s, judged, say
 from columba.smtpd.dispatch import dispatch
 from columba.smtpd.handoff import Told
-from columba.smtpd.session import Role, Session, is_within, role_of
+from columba.smtpd.listening import Profile
+from columba.smtpd.session import Role
 from columba.smtpd.shared import Shared
 
 HIGH_WATER: Final = 256 * 1024  # octets that wait in the codec while a job runs
@@ -57,16 +57,18 @@ class Registry(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """One client. `ip` is "" on unix sockets."""
+    """One client. `ip` is "" on unix sockets; said is what a trusted proxy says of both ends."""
 
     __slots__ = (
         "_conversation", "_early", "_is_ending", "_is_full", "_is_half", "_is_lost", "_is_paused", "_is_retiring",
-        "_is_scheduled", "_job", "_last_input", "_listener", "_loop", "_registry", "_shared", "_timer", "_told",
+        "_is_scheduled", "_job", "_last_input", "_loop", "_profile", "_registry", "_said", "_shared", "_timer", "_told",
         "_transport", "core", "ip",
     )  # fmt: skip
 
-    def __init__(self, shared: Shared, registry: Registry, listener: Listener) -> None:
-        self._shared, self._registry, self._listener = shared, registry, listener
+    def __init__(
+        self, shared: Shared, registry: Registry, profile: Profile, said: Ends | None = None
+    ) -> None:
+        self._shared, self._registry, self._profile, self._said = shared, registry, profile, said
         self._loop = asyncio.get_running_loop()
         self._job: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -80,12 +82,13 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the client, or say why not."""
         self._transport = cast("asyncio.Transport", transport)
-        session = self._make_session()
+        profile = self._profile
+        session = make_session(transport, profile, self._shared.trusted, self._said)
         self.ip = session.ip
-        role = session.role
-        self.core = ServerConnection(self._shared.limits_for(session.ip), lmtp=role is Role.LMTP)
-        self._conversation = Conversation(self._shared, session, self.core)
-        self._note_tls()
+        is_lmtp = session.role is Role.LMTP
+        self.core = ServerConnection(profile.limits_for(session.ip), lmtp=is_lmtp)
+        self._conversation = Conversation(self._shared, profile, session, self.core)
+        note_tls(transport, session)
         self._last_input = self._loop.time()
         if refusal := self._registry.opened(self):
             self._hang_up(refusal)
@@ -152,28 +155,12 @@ class Connection(asyncio.Protocol):
     def retire(self) -> None:
         """Close with 421 as soon as no message is on its way."""
         self._is_retiring = True
-        if self._job is None and self.core.phase is not Phase.BODY:
+        if self._job is None and self.core.phase not in IN_MESSAGE:
             self._hang_up("Service is shutting down")
 
     def abort(self) -> None:
         """Cut the connection."""
         self._transport.abort()
-
-    def _make_session(self) -> Session:
-        listener, info = self._listener, self._transport.get_extra_info
-        peer, local = info("peername"), info("sockname")
-        session = Session(os.urandom(8).hex(), listener.name, role_of(listener.name, listener.type))
-        if isinstance(peer, tuple) and isinstance(local, tuple):
-            session.ip, session.port = _plain_ip(str(peer[0])), int(peer[1])
-            session.local_ip, session.local_port = _plain_ip(str(local[0])), int(local[1])
-        session.in_trusted_network = is_within(session.ip, self._shared.trusted)
-        return session
-
-    def _note_tls(self) -> None:
-        tls = self._transport.get_extra_info("ssl_object")
-        if isinstance(tls, ssl.SSLObject):
-            cipher = tls.cipher()
-            self._conversation.session.tls_started(tls.version() or "", cipher[0] if cipher else "")
 
     def _greet(self) -> None:
         kind = "LMTP" if self._conversation.session.role is Role.LMTP else "ESMTP"
@@ -239,12 +226,16 @@ class Connection(asyncio.Protocol):
             case Body():
                 if data.body(self._conversation, event):
                     self._start(data.flush(self._conversation))
+            case EndOfChunk():
+                self._finish(data.chunk(self._conversation, event))
             case EndOfBody():
                 self._start(data.end(self._conversation, event))
             case AuthLine(text):
                 self._take(auth.line(self._conversation, text))
-            case Rejected(reply, close):
+            case Rejected(reply, close, reset):
                 self._conversation.cancel_auth()  # a refused line ends an exchange
+                if reset:
+                    self._conversation.reset()
                 self._finish(say(reply, Then.CLOSE if close else Then.GO_ON))
 
     def _take(self, result: Result) -> None:
@@ -315,7 +306,7 @@ class Connection(asyncio.Protocol):
             return
         self._transport = transport
         self.core.tls_started()
-        self._note_tls()
+        note_tls(transport, self._conversation.session)
         early, self._early = self._early or [], None
         for part in early:
             self.core.receive(part)
@@ -378,9 +369,3 @@ class Connection(asyncio.Protocol):
             self._arm(max(left_s, 1.0))
             return
         self._hang_up("Timeout while waiting for input", "4.4.2")
-
-
-def _plain_ip(text: str) -> str:
-    """Return an address without its zone, and an IPv4-mapped one as IPv4."""
-    mapped = text.removeprefix("::ffff:")
-    return mapped if "." in mapped and ":" not in mapped else text.partition("%")[0]

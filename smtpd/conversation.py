@@ -16,11 +16,25 @@ from columba.common.smtp.codes import Reply, clean_line
 from columba.common.smtp.extensions import Extensions
 from columba.common.smtp.server import ServerConnection
 from columba.smtpd.handoff import Told
+from columba.smtpd.listening import Profile
 from columba.smtpd.receive import Receiver
 from columba.smtpd.session import Role, Session
 from columba.smtpd.shared import Shared
 from columba.smtpd.transaction import Transaction
 
+ALWAYS: Final = frozenset(
+    {
+        "PIPELINING",
+        "SIZE",
+        "8BITMIME",
+        "SMTPUTF8",
+        "CHUNKING",
+        "DSN",
+        "ENHANCEDSTATUSCODES",
+        "LIMITS",
+        "PRDR",
+    }
+)
 DELAY_MAX_S: Final = 60.0
 NOT_FOR_CLIENTS: Final = ("ANONYMOUS", "EXTERNAL")  # they prove nothing here
 
@@ -54,11 +68,13 @@ class Conversation:
     """One client's conversation. auth_number is the open authentication exchange, 0 if there is none."""
 
     __slots__ = (
-        "auth_number", "calls", "core", "receiver", "reserved", "session", "shared", "transaction",
+        "auth_number", "calls", "core", "profile", "receiver", "reserved", "session", "shared", "transaction",
     )  # fmt: skip
 
-    def __init__(self, shared: Shared, session: Session, core: ServerConnection) -> None:
-        self.shared, self.session, self.core = shared, session, core
+    def __init__(
+        self, shared: Shared, profile: Profile, session: Session, core: ServerConnection
+    ) -> None:
+        self.shared, self.profile, self.session, self.core = shared, profile, session, core
         self.transaction: Transaction | None = None
         self.receiver: Receiver | None = None
         self.reserved = 0  # octets of the spool, from MAIL with SIZE= until DATA
@@ -85,19 +101,34 @@ class Conversation:
 
     def offer(self) -> Extensions:
         """Return what this client may use now."""
-        settings, session = self.shared.settings, self.session
-        pairs = [
-            ("PIPELINING", ""),
-            ("SIZE", str(settings.message_size_limit)),
-            ("8BITMIME", ""),
-            ("SMTPUTF8", ""),
-            ("ENHANCEDSTATUSCODES", ""),
-        ]
-        if self.shared.tls is not None and not session.tls and session.ip:
-            pairs.append(("STARTTLS", ""))
-        if mechanisms := self.mechanisms():
-            pairs.append(("AUTH", " ".join(mechanisms)))
-        return extensions.offer(pairs)
+        offers = (
+            keyword for keyword in self.profile.offers if keyword in ALWAYS or self._may(keyword)
+        )
+        return extensions.offer((keyword, self._words(keyword)) for keyword in offers)
+
+    def _may(self, keyword: str) -> bool:
+        """Tell whether a keyword that is not for everybody is for this client now."""
+        session = self.session
+        match keyword:
+            case "STARTTLS":
+                return self.shared.tls is not None and not session.tls and bool(session.ip)
+            case "AUTH":
+                return bool(self.mechanisms())
+            case "REQUIRETLS":
+                return bool(session.tls)  # RFC 8689 §2
+        return False
+
+    def _words(self, keyword: str) -> str:
+        """Return what stands behind a keyword."""
+        settings = self.profile.settings
+        match keyword:
+            case "SIZE":
+                return str(settings.message_size_limit)
+            case "LIMITS":
+                return f"RCPTMAX={settings.recipient_limit}"  # RFC 9422 §4.2
+            case "AUTH":
+                return " ".join(self.mechanisms())
+        return ""
 
     def mechanisms(self) -> tuple[str, ...]:
         """Return the mechanisms that this client may authenticate with now."""

@@ -5,7 +5,7 @@ trusted is never stored from here, because its data stage has not run (promises 
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from columba.common.errors import PeerError
@@ -22,7 +22,7 @@ from columba.common.mail.received import is_looping, received
 from columba.common.service import Context
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
-from columba.smtpd.answer import Answer, Duty, answer, answer_each, own_words
+from columba.smtpd.answer import Answer, Duty, answer, answer_each, own_words, prdr_replies
 from columba.smtpd.fence import fence_base
 from columba.smtpd.session import Role, Session
 from columba.smtpd.settings import Settings
@@ -84,7 +84,7 @@ class Handoff:
     async def deliver(
         self, session: Session, transaction: Transaction, message: Message, on_call: OnCall
     ) -> Result:
-        """Return the replies for this message, one for SMTP, one for each recipient for LMTP."""
+        """Return the replies for this message: one for SMTP, one for each recipient for LMTP, more for PRDR."""
         deadline_ns = self._deadline(session)
         header = Header(message.header)
         if is_looping(header, self._settings.hostname):
@@ -107,8 +107,11 @@ class Handoff:
         told = Told(transaction.id, result.outcomes, base, through)
         answers = self._answers(session, transaction, result)
         found = await self._do_duties(mail, answers, told, deadline_ns)
+        if transaction.wants_each and session.role is not Role.LMTP:
+            common = answer(transaction.id, transaction.numbers, result.outcomes).reply
+            found = replace(found, replies=prdr_replies(found.replies, common))
         total_ms = (time.monotonic_ns() - began_ns) / 1e6
-        self._log(session, transaction, reply=found.replies[0], took=result, total_ms=total_ms)
+        self._log(session, transaction, reply=found.replies[-1], took=result, total_ms=total_ms)
         return found
 
     def told(self, told: Told) -> None:
@@ -204,28 +207,30 @@ class Handoff:
         outcomes = result.outcomes
         if self._settings.reply_detail == "own":
             outcomes = tuple(own_words(outcome) for outcome in outcomes)
-        if session.role is Role.LMTP:
+        if session.role is Role.LMTP or transaction.wants_each:
             return answer_each(transaction.id, transaction.numbers, outcomes)
         return (answer(transaction.id, transaction.numbers, outcomes),)
 
     async def _do_duties(
         self, mail: Mail, answers: tuple[Answer, ...], told: Told, deadline_ns: int
     ) -> Result:
-        replies = tuple(found.reply for found in answers)
-        duties = {found.duty for found in answers}
-        if Duty.BOUNCE in duties:
-            failed = tuple(o for o in told.outcomes if o.kind == "failed")
+        replies = [found.reply for found in answers]
+        reported = [n for n, found in enumerate(answers) if found.duty is Duty.BOUNCE]
+        withheld = [n for n, found in enumerate(answers) if found.duty is Duty.WITHHOLD]
+        if reported:
+            failed = tuple(o for n in reported for o in answers[n].outcomes if o.kind == "failed")
             problem = await self._queue.bounce(mail, failed, deadline_ns)
             if problem:
                 self._event.error("No DSN could be stored", id=told.id, error=problem)
-                duties.add(Duty.WITHHOLD)
-                replies = tuple(
-                    codes.LOCAL_ERROR if a.duty is Duty.BOUNCE else a.reply for a in answers
-                )
-        if Duty.WITHHOLD not in duties:
-            return Result(replies, told)
-        await self._withhold(told)
-        return Result(replies, Told(told.id))
+                withheld += reported
+                for n in reported:
+                    replies[n] = codes.LOCAL_ERROR
+        if not withheld:
+            return Result(tuple(replies), told)
+        outcomes = tuple(o for n in withheld for o in answers[n].outcomes)
+        await self._withhold(replace(told, outcomes=outcomes))
+        rest = tuple(o for o in told.outcomes if o not in outcomes)
+        return Result(tuple(replies), replace(told, outcomes=rest))
 
     async def _withhold(self, told: Told) -> None:
         """Have fence records written for what was accepted, by its keepers, or from here if they can't."""

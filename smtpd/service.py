@@ -12,6 +12,7 @@ from columba.common.errors import ConfigError, PeerError
 from columba.common.ipc.master import Listener
 from columba.common.service import Context
 from columba.smtpd.connection import HANDSHAKE_S, Connection
+from columba.smtpd.listening import make_profile
 from columba.smtpd.session import is_within
 from columba.smtpd.settings import Settings
 from columba.smtpd.shared import make_shared
@@ -110,7 +111,8 @@ class SmtpService:
             raise ConfigError(
                 f"inet_listener {listener.name} has ssl = yes, but there is no certificate"
             )
-        make: Callable[[], Connection] = lambda: Connection(self._shared, self, listener)  # noqa: E731
+        profile = make_profile(listener, self._shared.settings)
+        make: Callable[[], Connection] = lambda: Connection(self._shared, self, profile)  # noqa: E731
         sock = socket.socket(fileno=listener.fd)
         sock.setblocking(False)
         timeout_s = HANDSHAKE_S if tls else None

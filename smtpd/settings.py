@@ -6,22 +6,18 @@ Pure: declarations only.
 from dataclasses import dataclass
 
 from columba.common.config.general import General, Handing, ReplyDetail, Scripts, Softness
+from columba.common.config.listening import Listening
 from columba.common.config.schema import Kind, setting
 
 
 @dataclass(frozen=True)
-class Settings(General, Handing, ReplyDetail, Scripts, Softness):
+class Settings(General, Handing, Listening, ReplyDetail, Scripts, Softness):
     """What smtpd is told."""
 
     trusted_networks: list[str] = setting(
         Kind.STRLIST,
         "",
         "Networks whose clients may relay without authentication, and whose mail may be queued.",
-    )
-    message_size_limit: int = setting(Kind.SIZE, "50M", "Greatest message that is accepted.")
-    recipient_limit: int = setting(Kind.UINT, "1000", "Recipients of one message.")
-    error_limit: int = setting(
-        Kind.UINT, "20", "Commands of one session that may be answered with 4xx or 5xx before 421."
     )
     client_limit_per_ip: int = setting(
         Kind.UINT, "1000", "Connections of one address to one process; trusted networks are exempt."
@@ -40,15 +36,6 @@ class Settings(General, Handing, ReplyDetail, Scripts, Softness):
     )
     spool_limit: int = setting(
         Kind.SIZE, "1G", "Room in spool_dir that one process uses; past it 452."
-    )
-    bare_newline: str = setting(
-        Kind.ENUM,
-        "reject",
-        "What is done with a CR or LF that stands alone in a message.",
-        choices=("reject", "normalize"),
-    )
-    bare_newline_normalize_networks: list[str] = setting(
-        Kind.STRLIST, "", "Networks for whose clients bare_newline is normalize (printers)."
     )
     queue_unverified: bool = setting(
         Kind.BOOL,
@@ -69,4 +56,7 @@ class Settings(General, Handing, ReplyDetail, Scripts, Softness):
     )
     stage_timeout: float = setting(
         Kind.TIME, "10 secs", "How long a script may take to answer a command before 451."
+    )
+    haproxy_timeout: float = setting(
+        Kind.TIME, "3 secs", "How long a PROXY header may take to come where haproxy = yes."
     )

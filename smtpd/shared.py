@@ -1,18 +1,15 @@
 """What all connections of one process share."""
 
-import dataclasses
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 from columba.common.log.event import Event
 from columba.common.service import Context
-from columba.common.smtp.data import BareNewline
-from columba.common.smtp.server import ServerLimits
 from columba.smtpd.handoff import Handoff
 from columba.smtpd.peers.dovecot import AuthClient
 from columba.smtpd.receive import Receiver, Spool
-from columba.smtpd.session import Networks, is_within, networks
+from columba.smtpd.session import Networks, networks
 from columba.smtpd.settings import Settings
 from columba.smtpd.stages import Stages
 
@@ -28,9 +25,6 @@ class Shared:
     tls: ssl.SSLContext | None
     spool: Spool
     trusted: Networks
-    normalizing: Networks
-    limits: ServerLimits
-    normalizing_limits: ServerLimits
 
     @property
     def settings(self) -> Settings:
@@ -42,10 +36,6 @@ class Shared:
         """Return the event that lines are written with."""
         return self.context.event
 
-    def limits_for(self, ip: str) -> ServerLimits:
-        """Return the limits for a client."""
-        return self.normalizing_limits if is_within(ip, self.normalizing) else self.limits
-
     def receiver(self, id: str, reserved: int) -> Receiver:
         """Return what takes a message in; reserved octets of the spool are its own already."""
         return Receiver(id, self.spool, self.settings.inline_body_limit, reserved)
@@ -54,12 +44,6 @@ class Shared:
 def make_shared(context: Context[Settings], tls: ssl.SSLContext | None) -> Shared:
     """Return what connections of this process share. Raises ValueError for a bad network."""
     settings = context.settings
-    bounds = ServerLimits(
-        recipients=settings.recipient_limit,
-        errors=settings.error_limit,
-        message_size=settings.message_size_limit,
-        bare_newline=BareNewline(settings.bare_newline),
-    )
     return Shared(
         context=context,
         stages=Stages(settings, context.caller, context.event),
@@ -68,7 +52,4 @@ def make_shared(context: Context[Settings], tls: ssl.SSLContext | None) -> Share
         tls=tls,
         spool=Spool(Path(settings.spool_dir), context.name, context.off_loop, settings.spool_limit),
         trusted=networks(settings.trusted_networks),
-        normalizing=networks(settings.bare_newline_normalize_networks),
-        limits=bounds,
-        normalizing_limits=dataclasses.replace(bounds, bare_newline=BareNewline.NORMALIZE),
     )

@@ -28,6 +28,11 @@ class Transaction:
         """Return the recipients' numbers."""
         return [recipient.number for recipient in self.recipients]
 
+    @property
+    def wants_each(self) -> bool:
+        """Tell whether the client is to hear of each recipient on its own, with PRDR (promises §3)."""
+        return self.mail.params.prdr and len(self.recipients) > 1
+
     def add(self, command: Rcpt, address: bytes) -> None:
         """Accept a recipient; address is what its path stands for."""
         params = command.params

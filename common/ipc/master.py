@@ -71,6 +71,8 @@ class Listener:
     kind: str  # inet, unix
     type: str = ""  # what is spoken on it, when the name does not say it
     ssl: bool = False  # implicit TLS
+    haproxy: bool = False  # clients come through a proxy, with a PROXY header
+    settings: str = ""  # JSON: settings that are other than the service's own; "" = none
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,14 @@ NOT_XCHAR: Final = re.compile(rb"[^!-*,-<>-~]")
 MECHANISM: Final = re.compile(rb"[A-Za-z0-9\-_]{1,20}")
 BASE64: Final = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 
+# RFC 3030 §2: bdat-cmd = "BDAT" SP chunk-size [ SP end-marker ]; chunk-size = 1*DIGIT; end-marker = "LAST"
+CHUNK: Final = re.compile(rb"([0-9]{1,18})(?: +(LAST))?", re.IGNORECASE)
+
+# RFC 3339 §5.6: date-time, as RFC 4865 §4 wants it (no fraction of a second)
+INSTANT: Final = re.compile(
+    rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
 # RFC 3463 §2: class "." subject "." detail
 ENHANCED: Final = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?= |$)")
 # RFC 5321 §4.2: Reply-line; a code alone, and the tab that some servers send, are accepted.

@@ -55,6 +55,13 @@ class ReceiveBuffer:
             return LineState.TOO_LONG
         return line
 
+    def take(self, octets: int) -> bytes:
+        """Return the next octets, at most so many."""
+        data = bytes(self._data[:octets])
+        del self._data[:octets]
+        self._searched = 0
+        return data
+
     def take_all(self) -> bytes:
         """Return everything and be empty."""
         data = bytes(self._data)

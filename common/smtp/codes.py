@@ -83,6 +83,7 @@ SENDER_OK: Final = reply(250, "2.1.0", "Sender ok")
 RECIPIENT_OK: Final = reply(250, "2.1.5", "Recipient ok")
 FLUSHED: Final = reply(250, "2.0.0", "Flushed")
 SEND_MESSAGE: Final = Reply(354, "", ("End data with <CR><LF>.<CR><LF>",))
+PRDR_FOLLOWS: Final = Reply(353, "", ("A reply for each recipient follows",))
 START_TLS: Final = reply(220, "2.0.0", "Ready to start TLS")
 AUTHENTICATED: Final = reply(235, "2.7.0", "Authentication successful")
 CANNOT_VERIFY: Final = reply(252, "2.5.0", "Cannot VRFY user, send some mail, I will try my best")
@@ -103,6 +104,7 @@ BAD_PARAMETER: Final = reply(501, "5.5.4", "Syntax error in a parameter")
 UNKNOWN_PARAMETER: Final = reply(555, "5.5.4", "Parameter not recognised or not offered")
 DOUBLE_PARAMETER: Final = reply(501, "5.5.4", "Parameter given twice")
 BAD_AUTH: Final = reply(501, "5.5.4", "Syntax: AUTH mechanism [initial-response]")
+BAD_CHUNK: Final = reply(501, "5.5.4", "Syntax: BDAT size [LAST]; the size is unknown, closing")
 BAD_BASE64: Final = reply(501, "5.5.2", "Cannot decode the response")
 UNKNOWN_MECHANISM: Final = reply(504, "5.5.4", "Authentication mechanism not offered")
 NEEDS_UTF8: Final = reply(553, "5.6.7", "This address needs the SMTPUTF8 parameter")
@@ -115,6 +117,7 @@ MAIL_FIRST: Final = reply(503, "5.5.1", "Send MAIL first")
 NESTED_MAIL: Final = reply(503, "5.5.1", "Sender already given")
 RCPT_FIRST: Final = reply(503, "5.5.1", "Send RCPT first")
 NO_RECIPIENTS: Final = reply(554, "5.5.1", "No valid recipients")
+IN_CHUNKS: Final = reply(503, "5.5.1", "The message has begun: go on with BDAT, or RSET")
 IN_TRANSACTION: Final = reply(503, "5.5.1", "Not allowed while a mail transaction is open")
 NOT_IMPLEMENTED: Final = reply(502, "5.5.1", "Command not implemented")
 TLS_ACTIVE: Final = reply(503, "5.5.1", "TLS is already active")
@@ -143,6 +146,11 @@ TLS_REQUIRED: Final = reply(530, "5.7.0", "Send STARTTLS first")
 def greeting(hostname: str, words: str) -> Reply:
     """Return the 220 of a new connection (RFC 5321 §4.2: the first word is our name)."""
     return Reply(220, "", (f"{hostname} {words}",))
+
+
+def chunk_taken(octets: int) -> Reply:
+    """Return the answer to a chunk that is not the last (RFC 3030 §2)."""
+    return Reply(250, "2.0.0", (f"{octets} octets received",))
 
 
 def closing(hostname: str) -> Reply:

@@ -2,7 +2,8 @@
 
 Pure. One class per verb, so that server and client speak of the same things. What does not parse raises
 SyntaxProblem with the reply that says so; whether a command is legal now is decided in state.py.
-Sources: RFC 5321 §4.1.1, RFC 2033 (LHLO), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
+Sources: RFC 5321 §4.1.1, RFC 2033 (LHLO), RFC 3207 (STARTTLS), RFC 4954 (AUTH),
+RFC 3030 (BDAT).
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -35,6 +36,7 @@ class Verb(Enum):
     MAIL = b"MAIL"
     RCPT = b"RCPT"
     DATA = b"DATA"
+    BDAT = b"BDAT"
     RSET = b"RSET"
     NOOP = b"NOOP"
     VRFY = b"VRFY"
@@ -81,6 +83,15 @@ class Auth:
 
 
 @dataclass(frozen=True, slots=True)
+class Bdat:
+    """BDAT: a chunk of so many octets follows the line (RFC 3030 §2)."""
+
+    size: int
+    is_last: bool = False
+    verb: Verb = Verb.BDAT
+
+
+@dataclass(frozen=True, slots=True)
 class Simple:
     """A command of one word: DATA, RSET, NOOP, QUIT, STARTTLS; or VRFY, EXPN, HELP with a text."""
 
@@ -88,7 +99,7 @@ class Simple:
     text: bytes = b""
 
 
-Command = Hello | Mail | Rcpt | Auth | Simple
+Command = Hello | Mail | Rcpt | Auth | Bdat | Simple
 DATA: Final = Simple(Verb.DATA)
 RSET: Final = Simple(Verb.RSET)
 NOOP: Final = Simple(Verb.NOOP)
@@ -125,6 +136,8 @@ def format_command(command: Command) -> bytes:
         case Auth(mechanism, initial):
             response = b"" if initial is None else b" " + (initial or b"=")
             return b"AUTH " + mechanism.encode() + response + b"\r\n"
+        case Bdat(size, is_last):
+            return b"BDAT %d LAST\r\n" % size if is_last else b"BDAT %d\r\n" % size
         case Hello(verb, name):
             return verb.value + b" " + name + b"\r\n"
         case Simple(verb, text):
@@ -189,6 +202,13 @@ def _auth(_: Verb, argument: bytes, offered: Collection[str]) -> Command:
     return Auth(mechanism, b"" if words[1] == b"=" else words[1])
 
 
+def _bdat(_: Verb, argument: bytes, __: Collection[str]) -> Command:
+    found = abnf.CHUNK.fullmatch(argument)
+    if found is None:
+        raise SyntaxProblem(codes.BAD_CHUNK)
+    return Bdat(int(found[1]), found[2] is not None)
+
+
 def _bare(verb: Verb, argument: bytes, _: Collection[str]) -> Command:
     if argument:
         raise SyntaxProblem(codes.NO_ARGUMENT)
@@ -212,6 +232,7 @@ _PARSERS: Final[Mapping[Verb, Callable[[Verb, bytes, Collection[str]], Command]]
     Verb.MAIL: _mail,
     Verb.RCPT: _rcpt,
     Verb.AUTH: _auth,
+    Verb.BDAT: _bdat,
     Verb.DATA: _bare,
     Verb.RSET: _bare,
     Verb.QUIT: _bare,

@@ -4,7 +4,7 @@ Pure. The same Extensions is what a server tells (and by it decides which parame
 client has read. Source: RFC 5321 §4.1.1.1; each extension's own RFC for its arguments.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -41,6 +41,25 @@ class Extensions:
 
 
 NONE: Final = Extensions(MappingProxyType({}))
+# What a server of ours can offer, in the order of its answer. STARTTLS, AUTH, REQUIRETLS, XCLIENT, XFORWARD and
+# FUTURERELEASE are said only where they can be used.
+OFFERABLE: Final = (
+    "PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES", "LIMITS", "PRDR",
+    "FUTURERELEASE", "REQUIRETLS", "XCLIENT", "XFORWARD", "STARTTLS", "AUTH",
+)  # fmt: skip
+
+
+def chosen(default: Iterable[str], words: Sequence[str]) -> tuple[str, ...]:
+    """Return the keywords that an administrator's words choose, in the order of OFFERABLE.
+
+    No words: the default. Words with a minus are taken from it; others stand instead of it. Raises ValueError.
+    """
+    plain = {word.upper() for word in words if not word.startswith("-")}
+    taken = {word[1:].upper() for word in words if word.startswith("-")}
+    if unknown := sorted((plain | taken) - set(OFFERABLE)):
+        raise ValueError(f"{unknown[0]} is not known (use {', '.join(OFFERABLE)})")
+    base = plain or set(default)
+    return tuple(keyword for keyword in OFFERABLE if keyword in base - taken)
 
 
 def offer(pairs: Iterable[tuple[str, str]]) -> Extensions:

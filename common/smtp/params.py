@@ -3,9 +3,11 @@
 Pure. A parameter is taken only if its extension was offered to the client; everything else is 555
 (RFC 5321 §4.1.1.11). A new extension adds one row to MAIL_PARAMETERS or RCPT_PARAMETERS and one field.
 Sources: RFC 1870 (SIZE), 6152 (BODY), 6531 (SMTPUTF8), 3461 (RET, ENVID, NOTIFY, ORCPT), 4954 (AUTH),
-8689 (REQUIRETLS).
+8689 (REQUIRETLS), 4865 (HOLDFOR, HOLDUNTIL), draft-hall-prdr (PRDR).
 """
 
+import datetime
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -24,7 +26,7 @@ class MailParams:
 
     size is in octets as declared by the client; body is "7BIT", "8BITMIME" or "" (not said); ret is
     "FULL", "HDRS" or ""; envid is decoded from xtext, b"" if absent; auth is the decoded mailbox, b"<>"
-    for unknown, b"" if absent.
+    for unknown, b"" if absent. hold_for_s is in seconds, hold_until_s seconds since 1970 (RFC 4865 §5).
     """
 
     size: int | None = None
@@ -34,6 +36,9 @@ class MailParams:
     envid: bytes = b""
     auth: bytes = b""
     requiretls: bool = False
+    prdr: bool = False
+    hold_for_s: int | None = None
+    hold_until_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class RcptParams:
     orcpt: bytes = b""
 
 
+_CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
+_EMBEDDED: Final = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
 NO_MAIL_PARAMS: Final = MailParams()
 NO_RCPT_PARAMS: Final = RcptParams()
 
@@ -57,14 +64,19 @@ def parse_mail_params(text: bytes, offered: Collection[str]) -> MailParams:
     if not text:
         return NO_MAIL_PARAMS
     values = _read(text, MAIL_PARAMETERS, offered)
+    if "HOLDFOR" in values and "HOLDUNTIL" in values:
+        raise SyntaxProblem(codes.BAD_PARAMETER)  # RFC 4865 §4: one of them
     return MailParams(
         size=_size(values["SIZE"]) if "SIZE" in values else None,
         body=_choice(values["BODY"], ("7BIT", "8BITMIME")) if "BODY" in values else "",
         smtputf8="SMTPUTF8" in values and _flag(values["SMTPUTF8"]),
         ret=_choice(values["RET"], ("FULL", "HDRS")) if "RET" in values else "",
-        envid=_xtext(values["ENVID"], 100) if "ENVID" in values else b"",
+        envid=_envid(values["ENVID"]) if "ENVID" in values else b"",
         auth=_auth(values["AUTH"]) if "AUTH" in values else b"",
         requiretls="REQUIRETLS" in values and _flag(values["REQUIRETLS"]),
+        prdr="PRDR" in values and _flag(values["PRDR"]),
+        hold_for_s=_hold_for(values["HOLDFOR"]) if "HOLDFOR" in values else None,
+        hold_until_s=_hold_until(values["HOLDUNTIL"]) if "HOLDUNTIL" in values else None,
     )
 
 
@@ -89,15 +101,31 @@ def format_mail_params(params: MailParams) -> bytes:
     out += b" ENVID=" + encode_xtext(params.envid) if params.envid else b""
     if params.auth:
         out += b" AUTH=" + (b"<>" if params.auth == b"<>" else encode_xtext(params.auth))
-    return out + (b" REQUIRETLS" if params.requiretls else b"")
+    out += b" REQUIRETLS" if params.requiretls else b""
+    out += b" PRDR" if params.prdr else b""
+    out += b"" if params.hold_for_s is None else b" HOLDFOR=%d" % params.hold_for_s
+    if params.hold_until_s is not None:
+        out += b" HOLDUNTIL=" + format_instant(params.hold_until_s).encode()
+    return out
 
 
 def format_rcpt_params(params: RcptParams) -> bytes:
     """Return the parameters as they follow the path, each with a leading blank."""
     out = b" NOTIFY=" + ",".join(params.notify).encode() if params.notify else b""
     if params.orcpt:
-        out += b" ORCPT=" + params.orcpt_type.encode() + b";" + encode_xtext(params.orcpt)
+        out += (
+            b" ORCPT="
+            + params.orcpt_type.encode()
+            + b";"
+            + _orcpt_text(params.orcpt_type, params.orcpt)
+        )
     return out
+
+
+def format_instant(wall_s: float) -> str:
+    """Return seconds since 1970 as RFC 3339 has it, in UTC."""
+    moment = datetime.datetime.fromtimestamp(int(wall_s), datetime.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def encode_xtext(text: bytes) -> bytes:
@@ -121,6 +149,9 @@ MAIL_PARAMETERS: Final[Mapping[str, str]] = {
     "ENVID": "DSN",
     "AUTH": "AUTH",
     "REQUIRETLS": "REQUIRETLS",
+    "PRDR": "PRDR",
+    "HOLDFOR": "FUTURERELEASE",
+    "HOLDUNTIL": "FUTURERELEASE",
 }
 RCPT_PARAMETERS: Final[Mapping[str, str]] = {"NOTIFY": "DSN", "ORCPT": "DSN"}
 
@@ -160,6 +191,24 @@ def _size(value: bytes | None) -> int:
     return int(value)
 
 
+def _hold_for(value: bytes | None) -> int:
+    # RFC 4865 §4: future-release-integer = %x31-39 *8DIGIT; 0 is taken too
+    if value is None or not value.isdigit() or len(value) > 9:
+        raise SyntaxProblem(codes.BAD_PARAMETER)
+    return int(value)
+
+
+def _hold_until(value: bytes | None) -> float:
+    """RFC 4865 §4: a date-time of RFC 3339 §5.6, with its zone."""
+    found = abnf.INSTANT.fullmatch(value or b"")
+    if found is None:
+        raise SyntaxProblem(codes.BAD_PARAMETER)
+    try:
+        return datetime.datetime.fromisoformat(found[0].decode().upper()).timestamp()
+    except (ValueError, OverflowError) as problem:
+        raise SyntaxProblem(codes.BAD_PARAMETER) from problem
+
+
 def _choice(value: bytes | None, choices: tuple[str, ...]) -> str:
     word = (value or b"").upper()
     for choice in choices:
@@ -172,6 +221,18 @@ def _xtext(value: bytes | None, limit: int) -> bytes:
     if not value or len(value) > limit:
         raise SyntaxProblem(codes.BAD_PARAMETER)
     return _checked(lambda: decode_xtext(value))
+
+
+def _envid(value: bytes | None) -> bytes:
+    # RFC 3461 §4.4: at most 100 characters, and decoded it is printable US-ASCII.
+    return _printable(_xtext(value, 100))
+
+
+def _printable(text: bytes, *, ascii_only: bool = True) -> bytes:
+    """Return a decoded text that stands in a report some day: no control may end its line there."""
+    if _CONTROLS.search(text) or (ascii_only and not text.isascii()):
+        raise SyntaxProblem(codes.BAD_PARAMETER)
+    return text
 
 
 def _auth(value: bytes | None) -> bytes:
@@ -195,7 +256,28 @@ def _orcpt(value: bytes | None) -> tuple[str, bytes]:
     # RFC 3461 §4.2: at most 500 octets; addr-type is an atom.
     if not semicolon or not abnf.PARAMETER.fullmatch(kind) or len(value or b"") > 500:
         raise SyntaxProblem(codes.BAD_PARAMETER)
-    # RFC 6533 §3: utf-8;… is xtext with \x{…} or UTF-8; the words are kept as they are.
-    if kind.lower() == b"utf-8" and not address.isascii():
-        return kind.decode(), address
-    return kind.decode(), _xtext(address, 500)
+    if kind.lower() != b"utf-8":
+        return kind.decode(), _printable(_xtext(address, 500), ascii_only=False)
+    return kind.decode(), _printable(_utf8_address(address), ascii_only=False)
+
+
+def _utf8_address(address: bytes) -> bytes:
+    r"""RFC 6533 §3: UTF-8 as it is, or with \x{…} for what is not printable ASCII, "+", "=" and "\"; no xtext."""
+    try:
+        text = address.decode()
+        found = _EMBEDDED.sub(lambda hit: chr(int(hit[1], 16)), text)
+        rest = _EMBEDDED.sub("", text)
+        if not found or "\\" in rest or "+" in rest or "=" in rest:
+            raise ValueError("not as RFC 6533 has it")
+        return found.encode()
+    except (ValueError, OverflowError) as problem:
+        raise SyntaxProblem(codes.BAD_PARAMETER) from problem
+
+
+def _orcpt_text(kind: str, address: bytes) -> bytes:
+    if kind.lower() != "utf-8":
+        return encode_xtext(address)
+    text = address.decode("utf-8", "replace")
+    return "".join(
+        c if "!" <= c <= "~" and c not in "+=\\" else f"\\x{{{ord(c):02X}}}" for c in text
+    ).encode()

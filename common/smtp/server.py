@@ -17,14 +17,20 @@ from columba.common import limits
 from columba.common.errors import LocalProtocolError
 from columba.common.smtp import codes, extensions
 from columba.common.smtp.buffer import LineState, ReceiveBuffer
+from columba.common.smtp.chunk import ChunkReceiver
 from columba.common.smtp.codes import Reply
-from columba.common.smtp.command import Command, Verb, parse_command, verb_of
+from columba.common.smtp.command import Bdat, Command, Mail, Verb, parse_command, verb_of
 from columba.common.smtp.data import BareNewline, DataReceiver
 from columba.common.smtp.extensions import Extensions
 from columba.common.smtp.path import SyntaxProblem
 from columba.common.smtp.state import Phase, next_phase, out_of_order
 
 PUT_OFF: Final = (452, "4.5.3")
+# What brings no mail nearer: a client that says much of it between two mails is up to something else.
+JUNK: Final = frozenset(
+    {Verb.NOOP, Verb.RSET, Verb.HELP, Verb.VRFY, Verb.EXPN, Verb.HELO, Verb.EHLO, Verb.LHLO}
+)
+OFFERED_AS: Final = {Verb.STARTTLS: "STARTTLS", Verb.AUTH: "AUTH", Verb.BDAT: "CHUNKING"}
 _CONTROLS: Final = bytes(n for n in range(32)) + b"\x7f"
 
 
@@ -61,7 +67,8 @@ class Body:
 class EndOfBody:
     """The true end of the message. problem is why it must be refused, None if nothing is wrong.
 
-    Answer it with send(): once for SMTP, once for each accepted RCPT for LMTP.
+    Answer it with send(): once for SMTP, once for each accepted RCPT for LMTP. Where the client asked for PRDR, the
+    answer may be codes.PRDR_FOLLOWS, then one reply for each accepted RCPT, then one for all.
     """
 
     size: int
@@ -69,14 +76,26 @@ class EndOfBody:
 
 
 @dataclass(frozen=True, slots=True)
+class EndOfChunk:
+    """The end of a chunk of this size that is not the last. Answer it with send(); an error ends the transaction."""
+
+    size: int
+    problem: Reply | None
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
-    """A command that can't be: send this reply, and close the connection if `close`."""
+    """A command that can't be: send this reply, and close the connection if `close`.
+
+    reset tells that the transaction, and what came of its message, is over with it.
+    """
 
     reply: Reply
     close: bool = False
+    reset: bool = False
 
 
-Event = CommandReceived | AuthLine | Body | EndOfBody | Rejected | Wait
+Event = CommandReceived | AuthLine | Body | EndOfChunk | EndOfBody | Rejected | Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +106,7 @@ class ServerLimits:
     auth_line: int = limits.AUTH_LINE
     recipients: int = limits.RECIPIENTS
     errors: int = 20
+    junk: int = 100
     message_size: int = 50 * 1024 * 1024
     bare_newline: BareNewline = BareNewline.REJECT
 
@@ -98,8 +118,8 @@ class ServerConnection:
     """One session. `offer` holds the EHLO keywords that this client may use; the service sets it."""
 
     __slots__ = (
-        "_body", "_buffer", "_due", "_end", "_errors", "_limits", "_lmtp", "_open", "_phase",
-        "_put_off", "accepted", "offer",
+        "_body", "_buffer", "_chunk", "_due", "_eat", "_eaten", "_end", "_errors", "_is_closing", "_is_prdr",
+        "_junk", "_limits", "_lmtp", "_open", "_phase", "_put_off", "accepted", "offer",
     )  # fmt: skip
 
     def __init__(self, bounds: ServerLimits = DEFAULT_LIMITS, lmtp: bool = False) -> None:
@@ -112,6 +132,11 @@ class ServerConnection:
         self._put_off = 0  # recipients since the last mail that were answered PUT_OFF
         self._body: DataReceiver | None = None
         self._end: EndOfBody | None = None  # read, but not yet told
+        self._chunk: ChunkReceiver | None = None  # of a message that comes with BDAT
+        self._eat = 0  # octets of a refused chunk that are still to come
+        self._eaten: Rejected | None = None  # what is said when they have come
+        self._junk = 0  # commands since the last mail that brought none nearer
+        self._is_closing = self._is_prdr = False
         self.accepted = 0  # recipients of this transaction
         self.offer: Extensions = extensions.NONE
 
@@ -148,8 +173,12 @@ class ServerConnection:
             return Wait.CLOSED
         if self._due or self._phase in (Phase.GREETING, Phase.TLS):
             return Wait.PAUSED
+        if self._eaten is not None:
+            return self._eat_chunk(self._eaten)
         if self._body is not None:
             return self._read_body(self._body)
+        if self._chunk is not None and self._phase is not Phase.CHUNKS:
+            return self._read_chunk(self._chunk)
         if self._end is not None:
             return self._take_end(self._end)
         if self._errors >= self._limits.errors:
@@ -166,7 +195,8 @@ class ServerConnection:
         if line is LineState.TOO_LONG:
             return Rejected(codes.LINE_TOO_LONG)
         if line.translate(None, _CONTROLS) != line:
-            return Rejected(codes.BARE_NEWLINE_COMMAND)
+            # The octets behind a BDAT that can't be read are of unknown length: nothing of them may pass for a command.
+            return self._rejected(codes.BARE_NEWLINE_COMMAND, line)
         return AuthLine(line) if is_auth else self._read_command(line)
 
     def greet(self, reply: Reply) -> bytes:
@@ -185,8 +215,11 @@ class ServerConnection:
         if not self._due:
             raise LocalProtocolError(f"no reply is due, but {reply.code} was to be sent")
         self._due -= 1
-        self._count(reply)
         verb = self._open
+        if reply is codes.PRDR_FOLLOWS:
+            self._due = self._prdr_replies()
+        if not self._due:
+            self._count(verb, reply)
         if verb is None:
             self._close_if(reply)
             return reply.encode()
@@ -209,8 +242,16 @@ class ServerConnection:
         self._reset()
         self.offer = extensions.NONE
 
-    def _count(self, reply: Reply) -> None:
+    def _prdr_replies(self) -> int:
+        if self._phase is not Phase.BODY or not self._is_prdr:
+            raise LocalProtocolError("the client did not ask for a reply for each recipient")
+        return self.accepted + 1
+
+    def _count(self, verb: Verb | None, reply: Reply) -> None:
         """Count an error. A recipient that is put off to another transaction is none (RFC 5321 §4.5.3.1.10)."""
+        if verb in JUNK and reply.positive:
+            self._junk += 1
+            self._errors += self._junk > self._limits.junk
         is_put_off = (reply.code, reply.enhanced) == PUT_OFF
         if is_put_off and self._put_off < self._limits.recipients:
             self._put_off += 1
@@ -223,22 +264,63 @@ class ServerConnection:
     def _read_command(self, line: bytes) -> Event:
         try:
             verb = verb_of(line)
-            if problem := out_of_order(self._phase, verb, self._lmtp) or self._unoffered(verb):
+            problem = out_of_order(self._phase, verb, self._lmtp) or self._unoffered(verb)
+            if problem and verb is not Verb.BDAT:
                 return Rejected(problem)
             command = parse_command(line, self.offer.offered)
-        except SyntaxProblem as problem:
-            return Rejected(problem.reply)
+        except SyntaxProblem as error:
+            return self._rejected(error.reply, line)
+        if isinstance(command, Bdat):
+            return self._begin_chunk(command, problem)
         if verb is Verb.RCPT and self.accepted >= self._limits.recipients:
             return Rejected(codes.TOO_MANY_RECIPIENTS)
         if verb is Verb.STARTTLS and len(self._buffer):
             raise SyntaxProblem(codes.AFTER_STARTTLS)
+        if isinstance(command, Mail):
+            self._is_prdr = command.params.prdr
         self._expect(verb)
         return CommandReceived(command)
 
+    def _rejected(self, reply: Reply, line: bytes) -> Rejected:
+        self._is_closing = line[:4].upper() == b"BDAT"
+        return Rejected(reply, close=self._is_closing)
+
+    def _begin_chunk(self, command: Bdat, problem: Reply | None) -> Event:
+        self._due, self._open = 0, None
+        if problem is not None:
+            # RFC 3030 §2: the octets come all the same. What was said of the mail before can't be relied on.
+            self._eat, self._eaten = command.size, Rejected(problem, reset=True)
+            return self.next_event()
+        if self._chunk is None:
+            self._chunk = ChunkReceiver(self._limits.message_size, self._limits.bare_newline)
+        self._chunk.begin(command.size, command.is_last)
+        self._phase = Phase.BODY if command.is_last else Phase.PIECE
+        return self.next_event()
+
+    def _eat_chunk(self, rejected: Rejected) -> Event:
+        self._eat -= len(self._buffer.take(self._eat))
+        if self._eat:
+            return Wait.NEED_DATA
+        self._eaten = None
+        self._expect(Verb.BDAT)
+        return rejected
+
+    def _read_chunk(self, chunk: ChunkReceiver) -> Event:
+        if chunk.left and not len(self._buffer):
+            return Wait.NEED_DATA
+        if content := chunk.feed(self._buffer.take(chunk.left)):
+            return Body(content)
+        if chunk.left:
+            return Wait.NEED_DATA
+        if chunk.is_last:
+            self._chunk = None
+            return self._take_end(EndOfBody(chunk.size, _problem_of(chunk)), Verb.BDAT)
+        self._expect(Verb.BDAT)
+        return EndOfChunk(chunk.chunk_size, _problem_of(chunk))
+
     def _unoffered(self, verb: Verb) -> Reply | None:
-        if verb in (Verb.STARTTLS, Verb.AUTH) and verb.name not in self.offer:
-            return codes.NOT_IMPLEMENTED
-        return None
+        keyword = OFFERED_AS.get(verb)
+        return codes.NOT_IMPLEMENTED if keyword and keyword not in self.offer else None
 
     def _read_body(self, body: DataReceiver) -> Event:
         if not len(self._buffer):
@@ -251,9 +333,9 @@ class ServerConnection:
         self._end = EndOfBody(body.size, _problem_of(body))
         return Body(content) if content else self._take_end(self._end)
 
-    def _take_end(self, end: EndOfBody) -> EndOfBody:
+    def _take_end(self, end: EndOfBody, verb: Verb = Verb.DATA) -> EndOfBody:
         self._end = None
-        self._expect(Verb.DATA, self.accepted if self._lmtp else 1)
+        self._expect(verb, self.accepted if self._lmtp else 1)
         return end
 
     def _advance(self, verb: Verb, reply: Reply) -> None:
@@ -262,25 +344,25 @@ class ServerConnection:
             raise SyntaxProblem(codes.AFTER_STARTTLS)
         before = self._phase
         self._phase = next_phase(before, verb, reply)
-        if verb is Verb.DATA and before is Phase.BODY and reply.code < 300:
-            self._put_off = 0
+        if before is Phase.BODY and reply.code < 300:
+            self._put_off = self._junk = 0
         if verb is Verb.RCPT and reply.positive:
             self.accepted += 1
         elif self._phase is Phase.READY:
             self._reset()
-        elif self._phase is Phase.BODY and before is not Phase.BODY:
+        elif self._phase is Phase.BODY and before is not Phase.BODY and verb is Verb.DATA:
             self._body = DataReceiver(self._limits.message_size, self._limits.bare_newline)
 
     def _close_if(self, reply: Reply) -> None:
         self._due = 0
-        if reply.code == 421:
+        if reply.code == 421 or self._is_closing:
             self._phase = Phase.CLOSED
 
     def _reset(self) -> None:
-        self.accepted, self._body, self._end = 0, None, None
+        self.accepted, self._body, self._end, self._chunk = 0, None, None, None
 
 
-def _problem_of(body: DataReceiver) -> Reply | None:
+def _problem_of(body: DataReceiver | ChunkReceiver) -> Reply | None:
     if body.bare_newline:
         return codes.BAD_NEWLINE
     return codes.TOO_BIG if body.too_big else None

@@ -3,7 +3,8 @@
 Pure. A command is looked up in LEGAL for the present phase; its outcome (from the class of the reply)
 is looked up in NEXT. A pair that is not in NEXT leaves the phase as it is. An extension adds rows.
 The transaction is reset after every end of a message, failed or not, and after RSET and a new hello.
-Source: RFC 5321 §4.1.4; RFC 3207 §4.2; RFC 4954 §4.
+A chunk that is refused ends the transaction too: its octets are gone (server.py eats them).
+Source: RFC 5321 §4.1.4; RFC 3207 §4.2; RFC 4954 §4; RFC 3030 §2.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ class Phase(Enum):
     MAIL = "sender taken, no recipient"
     RCPT = "at least one recipient taken"
     BODY = "message is on its way"
+    PIECE = "a chunk that is not the last one is on its way"
+    CHUNKS = "between two chunks"
     AUTH = "authentication exchange"
     TLS = "handshake is due"
     CLOSED = "nothing more"
@@ -49,14 +52,17 @@ LEGAL: Final[Mapping[Phase, frozenset[Verb]]] = {
     Phase.CONNECTED: _ALWAYS | _HELLOS,
     Phase.READY: _ALWAYS | _HELLOS | {Verb.MAIL, Verb.STARTTLS, Verb.AUTH},
     Phase.MAIL: _ALWAYS | _HELLOS | {Verb.RCPT},
-    Phase.RCPT: _ALWAYS | _HELLOS | {Verb.RCPT, Verb.DATA},
+    Phase.RCPT: _ALWAYS | _HELLOS | {Verb.RCPT, Verb.DATA, Verb.BDAT},
     Phase.BODY: frozenset(),
+    Phase.PIECE: frozenset(),
+    Phase.CHUNKS: _ALWAYS | _HELLOS | {Verb.BDAT},
     Phase.AUTH: frozenset(),
     Phase.TLS: frozenset(),
     Phase.CLOSED: frozenset(),
 }
 
-_OPEN: Final = (Phase.CONNECTED, Phase.READY, Phase.MAIL, Phase.RCPT)
+_OPEN: Final = (Phase.CONNECTED, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.CHUNKS)
+IN_MESSAGE: Final = frozenset({Phase.BODY, Phase.PIECE, Phase.CHUNKS})
 
 NEXT: Final[Mapping[tuple[Phase, Verb, Result], Phase]] = {
     **{(phase, verb, Result.TAKEN): Phase.READY for phase in _OPEN for verb in _HELLOS},
@@ -70,6 +76,13 @@ NEXT: Final[Mapping[tuple[Phase, Verb, Result], Phase]] = {
     (Phase.RCPT, Verb.DATA, Result.FAILED): Phase.READY,
     (Phase.BODY, Verb.DATA, Result.TAKEN): Phase.READY,
     (Phase.BODY, Verb.DATA, Result.FAILED): Phase.READY,
+    (Phase.CHUNKS, Verb.RSET, Result.TAKEN): Phase.READY,
+    (Phase.MAIL, Verb.BDAT, Result.FAILED): Phase.READY,
+    (Phase.RCPT, Verb.BDAT, Result.FAILED): Phase.READY,
+    (Phase.PIECE, Verb.BDAT, Result.TAKEN): Phase.CHUNKS,
+    (Phase.PIECE, Verb.BDAT, Result.FAILED): Phase.READY,
+    (Phase.BODY, Verb.BDAT, Result.TAKEN): Phase.READY,
+    (Phase.BODY, Verb.BDAT, Result.FAILED): Phase.READY,
     (Phase.READY, Verb.STARTTLS, Result.TAKEN): Phase.TLS,
     (Phase.READY, Verb.AUTH, Result.GO_ON): Phase.AUTH,
     (Phase.AUTH, Verb.AUTH, Result.TAKEN): Phase.READY,
@@ -111,8 +124,12 @@ def out_of_order(phase: Phase, verb: Verb, lmtp: bool) -> Reply | None:
         return None
     if phase is Phase.CONNECTED:
         return codes.LHLO_FIRST if lmtp else codes.HELO_FIRST
+    if phase is Phase.CHUNKS and verb in (Verb.DATA, Verb.RCPT):
+        return codes.IN_CHUNKS  # RFC 3030 §2: DATA and BDAT can't be used in one transaction
     if verb is Verb.MAIL:
         return codes.NESTED_MAIL
+    if verb is Verb.BDAT:
+        return codes.MAIL_FIRST if phase is Phase.READY else codes.NO_RECIPIENTS
     if verb is Verb.RCPT:
         return codes.MAIL_FIRST
     if verb is Verb.DATA:

@@ -3,16 +3,23 @@
 Pure: values and the tree go in, ConfigError comes out.
 """
 
+import ipaddress
 from typing import Final
 
+from columba.common.config.listening import Listening
 from columba.common.config.parser import Section
 from columba.common.config.resolve import Resolver
 from columba.common.config.schema import UNLIMITED
 from columba.common.errors import ConfigError
+from columba.common.smtp.extensions import chosen
 from columba.master.settings import MasterSettings, ServiceSettings
 
 SINGLE: Final = ("anvil", "log", "stats", "auth")  # their state is in one process
 MEMORY_LEAST: Final = 16 << 20
+NETWORKS: Final = (
+    "bare_newline_normalize_networks", "haproxy_trusted_networks", "xclient_networks",
+    "xforward_networks",
+)  # fmt: skip
 
 
 def check_services(names: list[str], resolver: Resolver) -> None:
@@ -54,6 +61,31 @@ def check_service(name: str, service: ServiceSettings, section: Section) -> None
     if service.memory_limit < MEMORY_LEAST:
         raise fail("memory_limit", "memory_limit is less than 16M")
     _check_listeners(name, service, section)
+    for kind in ("inet_listener", "unix_listener"):
+        listeners: dict[str, Listening] = getattr(service, kind)
+        for key, listener in listeners.items():
+            where = section.sections[kind][key]
+            _check_words(f"service({name}): {kind} {key}", listener, (where, section))
+
+
+def _check_words(what: str, listener: Listening, scopes: tuple[Section, ...]) -> None:
+    """Raise ConfigError for an extension that we do not know, and for networks that are none."""
+
+    def fail(key: str, error: ValueError) -> ConfigError:
+        found = (scope.values.get(key) for scope in scopes)
+        where = next((value for value in found if value), scopes[0])
+        return where.error(f"{what}: {key}: {error}")
+
+    try:
+        chosen((), listener.smtp_extensions)
+    except ValueError as error:
+        raise fail("smtp_extensions", error) from None
+    for key in NETWORKS:
+        try:
+            for word in getattr(listener, key):
+                ipaddress.ip_network(word, strict=False)
+        except ValueError as error:
+            raise fail(key, error) from None
 
 
 def _check_listeners(name: str, service: ServiceSettings, section: Section) -> None:

@@ -1,4 +1,4 @@
-"""DATA and the end of data (RFC 5321 §4.1.1.4).
+"""DATA, BDAT and the end of data (RFC 5321 §4.1.1.4, RFC 3030 §2).
 
 Whatever the answer is, the transaction is over with it.
 """
@@ -6,7 +6,7 @@ Whatever the answer is, the transaction is over with it.
 from columba.common.errors import StoreError
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
-from columba.common.smtp.server import Body, EndOfBody
+from columba.common.smtp.server import Body, EndOfBody, EndOfChunk
 from columba.smtpd.conversation import Conversation, Response, Result, say
 from columba.smtpd.handoff import Message
 from columba.smtpd.receive import Receiver
@@ -19,15 +19,24 @@ def data(conversation: Conversation) -> Result:
     transaction = conversation.transaction
     if transaction is None or not transaction.recipients:
         return say(codes.NO_RECIPIENTS)
-    conversation.receiver = conversation.shared.receiver(transaction.id, conversation.reserved)
-    conversation.reserved = 0
+    _receive(conversation, transaction)
     return say(codes.SEND_MESSAGE)
 
 
 def body(conversation: Conversation, event: Body) -> bool:
     """Take a piece of the message; return True when flush() is due before more is read."""
-    receiver = conversation.receiver
-    return receiver is not None and receiver.add(event.data)
+    return _receiver(conversation).add(event.data)
+
+
+def chunk(conversation: Conversation, event: EndOfChunk) -> Response:
+    """Answer a chunk that is not the last; an error ends the transaction."""
+    problem = event.problem
+    if problem is None and _receiver(conversation).is_full:
+        problem = codes.SYSTEM_FULL
+    if problem is None:
+        return say(codes.chunk_taken(event.size))
+    conversation.reset()
+    return say(problem)
 
 
 async def flush(conversation: Conversation) -> Response:
@@ -44,8 +53,8 @@ async def flush(conversation: Conversation) -> Response:
 
 async def end(conversation: Conversation, event: EndOfBody) -> Response:
     """Hand the message over and answer what became of it."""
-    transaction, receiver = conversation.transaction, conversation.receiver
-    assert transaction is not None and receiver is not None
+    transaction, receiver = conversation.transaction, _receiver(conversation)
+    assert transaction is not None
     try:
         if event.problem is not None:
             return _same(conversation, transaction, event.problem)
@@ -53,6 +62,20 @@ async def end(conversation: Conversation, event: EndOfBody) -> Response:
     finally:
         conversation.calls.clear()
         conversation.reset()
+
+
+def _receiver(conversation: Conversation) -> Receiver:
+    """Return what takes the message in; with BDAT the first chunk makes it."""
+    if conversation.receiver is not None:
+        return conversation.receiver
+    assert conversation.transaction is not None
+    return _receive(conversation, conversation.transaction)
+
+
+def _receive(conversation: Conversation, transaction: Transaction) -> Receiver:
+    made = conversation.shared.receiver(transaction.id, conversation.reserved)
+    conversation.receiver, conversation.reserved = made, 0
+    return made
 
 
 async def _deliver(

@@ -30,10 +30,10 @@ def _opened(conversation: Conversation, transaction: Transaction) -> Reply | Non
 
 
 def _problem(conversation: Conversation, command: Mail) -> Reply | None:
-    session, shared = conversation.session, conversation.shared
+    session, settings = conversation.session, conversation.profile.settings
     if session.role is Role.SUBMISSION and not session.is_trusted:
         return codes.AUTH_REQUIRED if session.tls else codes.TLS_REQUIRED
-    is_too_big = (command.params.size or 0) > shared.settings.message_size_limit
+    is_too_big = (command.params.size or 0) > settings.message_size_limit
     return codes.TOO_BIG if is_too_big else None
 
 

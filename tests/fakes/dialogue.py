@@ -20,7 +20,7 @@ def load(path: Path) -> list[Dialogue]:
         name, *lines = block.rstrip("\n").split("\n")
         client = b"".join(_client(line) for line in lines)
         server = b"".join(line[3:].encode() + b"\r\n" for line in lines if line[:2] == "S:")
-        found.append(Dialogue(name, name.endswith("[lmtp]"), client, server))
+        found.append(Dialogue(name, "[lmtp]" in name, client, server))
     return found
 
 

@@ -5,6 +5,7 @@ The worker's answers are set by the test: `outcomes` makes them from a Handoff, 
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import ssl
@@ -62,6 +63,8 @@ class World:
         self.bodies: list[bytes] = []
         self.lines: list[str] = []
         self.clients: list[Client] = []
+        self.own: dict[str, dict[str, object]] = {}  # settings of single listeners, by name
+        self.proxied: set[str] = set()  # listeners that expect a PROXY header
         self.queue_reply: Callable[[wire.Request], wire.Reply] = lambda _: wire.Done()
 
     async def start(
@@ -121,12 +124,22 @@ class World:
             sock = socket.socket(socket.AF_UNIX)
             sock.bind(str(self.folder / "lmtp.sock"))
             sock.listen()
-            return Listener(name, sock.detach(), "unix")
+            return Listener(name, sock.detach(), "unix", settings=self._own(name))
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         sock.listen()
         self.ports[name] = sock.getsockname()[1]
-        return Listener(name, sock.detach(), "inet", ssl=bool(tls))
+        return Listener(
+            name,
+            sock.detach(),
+            "inet",
+            ssl=bool(tls),
+            haproxy=name in self.proxied,
+            settings=self._own(name),
+        )
+
+    def _own(self, name: str) -> str:
+        return json.dumps(self.own[name]) if name in self.own else ""
 
     def _serve(self, service: str, handler: Callable[[Incoming], object]) -> Server:
         async def handle(call: Incoming) -> Answer:
@@ -183,6 +196,11 @@ class Client:
         await self.say(*lines)
         return await self.reply()
 
+    async def all(self, *lines: str | bytes) -> list[str]:
+        """Send lines in one segment and return a reply for each that is text."""
+        await self.say(*lines)
+        return [await self.reply() for line in lines if isinstance(line, str)]
+
     async def close(self) -> None:
         """Close in good order."""
         self.writer.close()
@@ -203,6 +221,13 @@ async def connect(world: World, name: str = "smtp", tls: bool = False) -> Client
     """Return a client that has read the greeting."""
     client = await unread(world, name, tls)
     assert (await client.reply()).startswith("220 mx.example")
+    return client
+
+
+async def greeted(world: World, name: str = "smtp", tls: bool = False) -> Client:
+    """Return a client that has said hello."""
+    client = await connect(world, name, tls)
+    assert (await client.ask("LHLO x" if name == "lmtp" else "EHLO x")).startswith("250-mx.example")
     return client
 
 

@@ -1,14 +1,18 @@
 """Whatever comes, the codecs give an event or a protocol error; what is written reads back the same."""
 
+import re
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from columba.common.errors import RemoteProtocolError
+from columba.common.smtp.chunk import ChunkReceiver
 from columba.common.smtp.client import ClientConnection, ClientWait
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.command import (
     DATA,
     Auth,
+    Bdat,
     Command,
     Hello,
     Mail,
@@ -18,16 +22,20 @@ from columba.common.smtp.command import (
     format_command,
     parse_command,
 )
-from columba.common.smtp.data import DataReceiver, DataSender, HeaderCut
+from columba.common.smtp.data import BareNewline, DataReceiver, DataSender, HeaderCut
+from columba.common.smtp.extensions import Extensions
 from columba.common.smtp.params import MailParams, RcptParams, decode_xtext, encode_xtext
 from columba.common.smtp.reply import ReplyParser
 from columba.common.smtp.server import ServerLimits
-from tests.fakes.smtp_peer import OFFER, FakeServer
+from tests.fakes.smtp_peer import MORE, OFFER, FakeServer
 
 WORDS = st.sampled_from(
     [b"EHLO x", b"HELO", b"LHLO x", b"MAIL FROM:<a@b.example>", b"RCPT TO:<c@d.example>", b"DATA", b"AUTH PLAIN",
-     b"STARTTLS", b"RSET", b"QUIT", b".", b"\r\n", b"\r", b"\n", b"\r\n.\r\n", b" SIZE=1", b"*", b"\0", b"\xff"]
+     b"STARTTLS", b"RSET", b"QUIT", b".", b"\r\n", b"\r", b"\n", b"\r\n.\r\n", b" SIZE=1", b"*", b"\0", b"\xff",
+     b"MAIL FROM:<a@b.example> PRDR\r\n", b"RCPT TO:<full@d.example>\r\n", b"BDAT 4\r\n", b"BDAT 2 LAST\r\n",
+     b"BDAT 0 LAST\r\n"]
 )  # fmt: skip
+ALL = Extensions({**OFFER.offered, **MORE.offered})
 STREAM = st.lists(WORDS | st.just(b"\r\n") | st.binary(max_size=20), max_size=40)
 ATOM = st.from_regex(rb"[a-z0-9!#$%]{1,10}(\.[a-z]{1,5}){0,2}", fullmatch=True)
 DOMAIN = st.from_regex(rb"[a-z0-9]{1,10}(\.[a-z0-9]{1,10}){0,3}", fullmatch=True)
@@ -38,18 +46,35 @@ MAIL_PARAMS = st.builds(
     body=st.sampled_from(["", "7BIT", "8BITMIME"]),
     smtputf8=st.booleans(),
     ret=st.sampled_from(["", "FULL", "HDRS"]),
-    envid=st.binary(max_size=30),
+    envid=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30).map(str.encode),
     auth=st.sampled_from([b"", b"<>"]) | ADDRESS,
+    prdr=st.booleans(),
+    requiretls=st.booleans(),
+    hold_for_s=st.none() | st.integers(0, 999_999_999),
 )
+HELD_PARAMS = st.builds(MailParams, hold_until_s=st.integers(0, 4_000_000_000).map(float))
 NOTIFY = st.sampled_from([(), ("NEVER",), ("SUCCESS",), ("FAILURE", "DELAY")])
-RCPT_PARAMS = st.builds(RcptParams, notify=NOTIFY) | st.builds(
-    RcptParams,
-    notify=NOTIFY,
-    orcpt_type=st.just("rfc822"),
-    orcpt=st.binary(min_size=1, max_size=100),
+RCPT_PARAMS = (
+    st.builds(RcptParams, notify=NOTIFY)
+    | st.builds(
+        RcptParams,
+        notify=NOTIFY,
+        orcpt_type=st.just("rfc822"),
+        orcpt=st.binary(min_size=1, max_size=100).map(
+            lambda text: bytes(c | 32 for c in text if c != 127) or b"x"
+        ),
+    )
+    | st.builds(
+        RcptParams,
+        orcpt_type=st.sampled_from(["utf-8", "UTF-8"]),
+        orcpt=st.text(
+            st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=30
+        ).map(str.encode),
+    )
 )
 COMMANDS: st.SearchStrategy[Command] = st.one_of(
-    st.builds(Mail, ADDRESS | st.just(b""), MAIL_PARAMS),
+    st.builds(Mail, ADDRESS | st.just(b""), MAIL_PARAMS | HELD_PARAMS),
+    st.builds(Bdat, st.integers(0, 10**17), st.booleans()),
     st.builds(Rcpt, ADDRESS, RCPT_PARAMS),
     st.builds(Hello, st.sampled_from([Verb.HELO, Verb.EHLO, Verb.LHLO]), DOMAIN),
     st.builds(Auth, st.just("PLAIN"), st.sampled_from([None, b"", b"AGEAYg=="])),
@@ -62,7 +87,7 @@ MESSAGE = st.lists(st.sampled_from([b".", b"a", b": ", b" ", b"\r\n"]), max_size
 @given(STREAM, st.booleans(), st.integers(1, 50))
 @settings(max_examples=300, deadline=None)
 def test_server_survives_anything(parts: list[bytes], lmtp: bool, size: int) -> None:
-    server, text = FakeServer(lmtp, ServerLimits(command_line=60, errors=8)), b"".join(parts)
+    server, text = FakeServer(lmtp, ServerLimits(command_line=60, errors=8), ALL), b"".join(parts)
     try:
         for at in range(0, len(text), size):
             server.feed(text[at : at + size])
@@ -75,7 +100,7 @@ def test_server_survives_anything(parts: list[bytes], lmtp: bool, size: int) -> 
 @settings(max_examples=200, deadline=None)
 def test_splits_change_nothing(parts: list[bytes], size: int) -> None:
     text = b"".join(parts).upper().replace(b"STARTTLS", b"NOOP")
-    whole, split = FakeServer(), FakeServer()
+    whole, split = FakeServer(offer=ALL), FakeServer(offer=ALL)
     whole.feed(text)
     for at in range(0, len(text), size):
         split.feed(text[at : at + size])
@@ -107,7 +132,7 @@ def test_client_survives_anything(parts: list[bytes]) -> None:
 def test_commands_read_back(command: Command) -> None:
     line = format_command(command)
     assert line.endswith(b"\r\n")
-    assert parse_command(line[:-2], OFFER.offered) == command
+    assert parse_command(line[:-2], ALL.offered) == command
 
 
 @given(
@@ -159,3 +184,26 @@ def test_header_cut_loses_nothing(message: bytes, size: int) -> None:
     again += cut.finish()
     assert (whole.header, body) == (cut.header, again)
     assert message in (whole.header + body, whole.header + b"\r\n" + body)
+
+
+@given(
+    st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"a"]), max_size=30).map(b"".join),
+    st.lists(st.integers(0, 9), max_size=9),
+    st.sampled_from(BareNewline),
+)
+@settings(deadline=None)
+def test_chunks_make_one_message_however_they_are_cut(
+    message: bytes, cuts: list[int], mode: BareNewline
+) -> None:
+    receiver, found, rest = ChunkReceiver(1000, mode), b"", message
+    for size in cuts:
+        part, rest = rest[:size], rest[size:]
+        receiver.begin(len(part), is_last=False)
+        found += receiver.feed(part)
+    receiver.begin(len(rest), is_last=True)
+    found += receiver.feed(rest)
+    wanted = re.sub(rb"\r\n|\r|\n", b"\r\n", message)
+    wanted += b"" if wanted.endswith(b"\r\n") or not wanted else b"\r\n"
+    is_bare = mode is BareNewline.REJECT and bool(re.search(rb"\r(?!\n)|(?<!\r)\n", message))
+    assert receiver.bare_newline == is_bare
+    assert is_bare or (found, receiver.size) == (wanted, len(wanted))

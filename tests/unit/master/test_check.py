@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from columba.common.config.load import thaw
 from columba.common.config.schema import UNLIMITED
 from columba.common.errors import ConfigError
 from columba.master.builtin import SERVICES
@@ -13,6 +14,8 @@ from columba.master.check.compile import compile_config
 from columba.master.check.contents import allows
 from columba.master.compiled import load_compiled
 from columba.master.privileges import Identity
+from columba.master.settings import ServiceSettings
+from columba.master.table import make_spec
 
 HEAD = "columba_config_version = 1.0\n"
 MODULE = [sys.executable, "-m", "columba.master.check"]
@@ -41,9 +44,10 @@ def test_a_service_of_ones_own(tmp_path: Path) -> None:
     text = "services = echo\nservice echo {\n  executable = /bin/cat\n  inet_listener x {\n    port = 1\n  }\n}\n"
     compiled = compile_config(write(tmp_path, text))
     assert list(compiled.services) == ["anvil", "log", "echo"]
-    assert compiled.services["echo"]["inet_listener"] == {
-        "x": {"port": 1, "listen": ["*", "::"], "ssl": False, "type": ""}
-    }
+    listeners = compiled.services["echo"]["inet_listener"]
+    assert isinstance(listeners, dict) and isinstance(listeners["x"], dict)
+    wanted = {"port": 1, "listen": ["*", "::"], "ssl": False, "type": ""}
+    assert {name: listeners["x"][name] for name in wanted} == wanted
     assert "default_internal_user" not in compiled.settings["echo"]
 
 
@@ -188,3 +192,47 @@ def test_tls_from_the_first_octet_needs_a_certificate(tmp_path: Path) -> None:
     ) as caught:
         compile_config(write(tmp_path, text), contents=False)
     assert caught.value.line == 5
+
+
+def test_a_listener_says_what_differs_from_its_service(tmp_path: Path) -> None:
+    compiled = compile_config(
+        write(
+            tmp_path,
+            "bare_newline = normalize\nmessage_size_limit = 10M\nservice smtpd {\n  message_size_limit = 20M\n"
+            "  inet_listener smtp {\n    port = 25\n    bare_newline = reject\n  }\n"
+            "  inet_listener printers {\n    port = 26\n    protocol = submission\n    haproxy = yes\n  }\n"
+            "  unix_listener mail {\n    protocol = lmtp\n    smtp_extensions = -CHUNKING\n  }\n}\n",
+        ),
+        contents=False,
+    )
+    assert compiled.settings["smtpd"]["message_size_limit"] == 20 << 20
+    service = thaw(ServiceSettings, compiled.services["smtpd"])
+    spec = make_spec(
+        "smtpd",
+        service,
+        settings=compiled.settings["smtpd"],
+        fingerprint="",
+        base_dir="/run",
+        origins={},
+    )
+    found = {each.name: (each.type, each.haproxy, each.settings) for each in spec.listeners}
+    assert found == {
+        "smtp": ("", False, '{"bare_newline": "reject"}'),
+        "printers": ("submission", True, ""),
+        "mail": ("lmtp", False, '{"smtp_extensions": ["-CHUNKING"]}'),
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("smtp_extensions = SIZE CHUNKNG", "smtp_extensions: CHUNKNG is not known"),
+        ("xclient_networks = 10.0.0.0/40", "xclient_networks: '10.0.0.0/40' does not appear to be"),
+        ("protocol = smpt", "Invalid value: smpt"),
+    ],
+)
+def test_a_listeners_mistake_points_at_its_line(tmp_path: Path, line: str, words: str) -> None:
+    text = f"service smtpd {{\n  inet_listener smtp {{\n    port = 25\n    {line}\n  }}\n}}\n"
+    with pytest.raises(ConfigError, match="line 5") as caught:
+        compile_config(write(tmp_path, text), contents=False)
+    assert words in str(caught.value)

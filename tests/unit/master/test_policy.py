@@ -2,6 +2,8 @@
 
 import pytest
 
+from columba.common.config.listening import Listening
+from columba.common.config.load import defaults
 from columba.common.ipc.master import AVAILABLE_RETIRING, Status
 from columba.master import policy
 from columba.master.policy import Ending, Limits
@@ -20,10 +22,15 @@ def spec(name: str = "smtpd", **settings: object) -> Spec:
         "process_min_avail": 0,
         "client_limit": 10,
         "idle_kill_interval": 60.0,
-        "inet_listener": {"smtp": InetListener(port=25, listen=["*"], ssl=False, type="")},
+        "inet_listener": {"smtp": listener()},
     }
     frozen = defaults_of(**{**base, **settings})
     return make_spec(name, frozen, settings={}, fingerprint="", base_dir="/run", origins={})
+
+
+def listener() -> InetListener:
+    own = {"port": 25, "listen": ["*"], "ssl": False, "type": "", "protocol": "auto"}
+    return InetListener(**own, haproxy=False, **vars(defaults(Listening)))  # type: ignore[arg-type]
 
 
 def defaults_of(**settings: object) -> ServiceSettings:

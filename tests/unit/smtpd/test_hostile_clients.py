@@ -18,7 +18,8 @@ READ = 256 * 1024  # octets that come with one read
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    found = World(tmp_path, auth_socket=str(tmp_path / "auth"), auth_without_tls=True)
+    changed = {"auth_without_tls": True, "junk_command_limit": 10_000_000}
+    found = World(tmp_path, auth_socket=str(tmp_path / "auth"), **changed)
     yield found
     await found.close()
 
@@ -34,7 +35,7 @@ async def deaf(world: World) -> tuple[Client, Connection]:
     """Return a client that writes commands without end and reads nothing."""
     client, server_side = await began(world)
     client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-    client.writer.write(b"NOOP\r\n" * 1_000_000)
+    client.writer.write(b"EHLO x\r\n" * 200_000)  # a short command with a long answer
     return client, server_side
 
 

@@ -1,0 +1,56 @@
+"""From a new transport to a Session: who came, over which TLS.
+
+A proxy that we believe has said who the client really is (proxied.py): then its words count, not the socket's.
+"""
+
+import os
+import ssl
+from asyncio import BaseTransport
+from dataclasses import dataclass
+
+from columba.smtpd.listening import Profile
+from columba.smtpd.session import Networks, Session, is_within
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The two ends of a connection; an ip is "" where there is none."""
+
+    ip: str = ""
+    port: int = 0
+    local_ip: str = ""
+    local_port: int = 0
+
+
+def make_session(
+    transport: BaseTransport, profile: Profile, trusted: Networks, said: Ends | None
+) -> Session:
+    """Return the session of a new connection; said is what a trusted proxy said, None if nobody did."""
+    ends = said or ends_of(transport)
+    session = Session(os.urandom(8).hex(), profile.listener.name, profile.role)
+    session.ip, session.port = ends.ip, ends.port
+    session.local_ip, session.local_port = ends.local_ip, ends.local_port
+    session.in_trusted_network = is_within(session.ip, trusted)
+    return session
+
+
+def ends_of(transport: BaseTransport) -> Ends:
+    """Return the ends of a transport's socket."""
+    peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    if not (isinstance(peer, tuple) and isinstance(local, tuple)):
+        return Ends()
+    return Ends(plain_ip(str(peer[0])), int(peer[1]), plain_ip(str(local[0])), int(local[1]))
+
+
+def note_tls(transport: BaseTransport, session: Session) -> None:
+    """Write a finished handshake into the session."""
+    tls = transport.get_extra_info("ssl_object")
+    if isinstance(tls, ssl.SSLObject):
+        cipher = tls.cipher()
+        session.tls_started(tls.version() or "", cipher[0] if cipher else "")
+
+
+def plain_ip(text: str) -> str:
+    """Return an address without its zone, and an IPv4-mapped one as IPv4."""
+    mapped = text.removeprefix("::ffff:")
+    return mapped if "." in mapped and ":" not in mapped else text.partition("%")[0]
