@@ -1,43 +1,206 @@
-"""Find the answers that a running script asks for."""
+"""Find the answers that running scripts ask for: tables, dicts, the DNS, next hops.
 
+What is known in this process is answered at once; several questions of one request are asked at the same time. No
+answer takes longer than its timeout, nor than the time that is left for the call: then it is Unavailable, and the
+client hears 451.
+"""
+
+import asyncio
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
-from columba.common.errors import UnavailableError
-from columba.common.lookup.base import Table
+from columba.common.clock import left_s
+from columba.common.dict.base import Dict
+from columba.common.dns.resolver import MxRecord, Record, RecordType, Resolver, TlsaRecord
+from columba.common.errors import ColumbaError, UnavailableError
+from columba.common.log.event import Event
+from columba.common.lookup.base import UNSURE, Table
 from columba.sieve.run.machine import Failed, Finished, Machine, Outcome
-from columba.sieve.run.requests import Answer, Found, Lookup, Missing, Unavailable
+from columba.sieve.run.requests import (
+    Answer,
+    Callout,
+    ClientName,
+    DictAdd,
+    DictGet,
+    DictNew,
+    Each,
+    Found,
+    Lookup,
+    Missing,
+    Question,
+    Records,
+    Request,
+    Resolve,
+    Several,
+    Unavailable,
+)
+
+NO_TIME: Final = Unavailable("no time is left to ask")
+NO_STORE: Final = Unavailable("there is no mail store to ask")
+
+
+class Callouts(Protocol):
+    """Asks next hops about recipients."""
+
+    async def ask(self, asked: Callout, timeout_s: float) -> Answer:
+        """Return Said or Unavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Who is asked beside tables. dicts: by name, "" holds the server's own marks."""
+
+    dicts: Mapping[str, Dict] = field(default_factory=dict)
+    dict_timeout_s: float = 5.0
+    resolver: Resolver | None = None
+    dns_timeout_s: float = 5.0
+    list_timeout_s: float = 2.0  # of lists in the DNS
+    callouts: Callouts | None = None
+    callout_timeout_s: float = 30.0
+    event: Event | None = None
 
 
 class Answers:
     """Drives machines to their end."""
 
-    def __init__(self, tables: Mapping[str, Table], timeout_s: float) -> None:
+    def __init__(
+        self, tables: Mapping[str, Table], timeout_s: float, sources: Sources | None = None
+    ) -> None:
         self._tables, self._timeout_s = tables, timeout_s
+        self._sources = sources or Sources()
 
-    async def finish(self, machine: Machine, found: list[str] | None = None) -> Outcome:
-        """Run a machine to its end, answering what it asks; keys that tables know are added to `found`."""
+    async def finish(
+        self, machine: Machine, found: list[str] | None = None, until_ns: int = 0
+    ) -> Outcome:
+        """Run a machine to its end, answering what it asks; keys that tables know are added to `found`.
+
+        until_ns: CLOCK_MONOTONIC, when everything must be answered; 0: each answer has its own timeout alone.
+        """
+        if not machine.run.wall_s:
+            machine.run.wall_s = time.time()
         step = machine.step()
         while not isinstance(step, Finished | Failed):
-            if not isinstance(step, Lookup):
-                step = machine.step(Unavailable("there is no mail store to ask"))
-                continue
-            answer = await self._look_up(step)
-            if found is not None and isinstance(answer, Found):
+            answer = self._at_once(step)
+            if answer is None:
+                answer = await self._answer(step, until_ns)
+            if found is not None and isinstance(answer, Found) and isinstance(step, Lookup):
                 found.append(step.key)
             step = machine.step(answer)
         return step
 
     def close(self) -> None:
-        """Close the tables."""
+        """Close the tables and dicts."""
         for table in self._tables.values():
             table.close()
+        for each in self._sources.dicts.values():
+            each.close()
 
-    async def _look_up(self, asked: Lookup) -> Answer:
+    def _at_once(self, asked: Request) -> Answer | None:
+        """Return an answer that is in memory, else None."""
+        if not isinstance(asked, Lookup):
+            return None
         table = self._tables.get(asked.table)
         if table is None:
             return Unavailable(f"there is no table {asked.table!r}")
         try:
-            value = await table.get(asked.key, self._timeout_s)
+            value = table.peek(asked.key)
+        except UnavailableError as error:
+            return Unavailable(str(error))
+        if value is UNSURE:
+            return None
+        return Missing() if value is None else Found(value)
+
+    async def _answer(self, asked: Request, until_ns: int) -> Answer:
+        if until_ns and time.monotonic_ns() >= until_ns:
+            return NO_TIME
+        match asked:
+            case Lookup():
+                return await self._look_up(asked, until_ns)
+            case Several(questions):
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(self._one(q, until_ns)) for q in questions]
+                return Each(tuple(task.result() for task in tasks))
+            case Callout():
+                return await self._call_out(asked, until_ns)
+            case DictGet() | DictAdd() | DictNew() | Resolve():
+                return await self._one(asked, until_ns)
+            case ClientName():
+                return Unavailable("the client's name was not looked up")
+            case _:
+                return NO_STORE
+
+    async def _look_up(self, asked: Lookup, until_ns: int) -> Answer:
+        try:
+            timeout_s = within(self._timeout_s, until_ns)
+            value = await self._tables[asked.table].get(asked.key, timeout_s)
         except UnavailableError as error:
             return Unavailable(str(error))
         return Missing() if value is None else Found(value)
+
+    async def _one(self, asked: Question | DictNew, until_ns: int) -> Answer:
+        if isinstance(asked, Resolve):
+            return await self._resolve(asked, until_ns)
+        store = self._sources.dicts.get(asked.dict)
+        if store is None:
+            return Unavailable(f"there is no dict {asked.dict!r}")
+        try:
+            return await _ask_dict(store, asked, within(self._sources.dict_timeout_s, until_ns))
+        except UnavailableError as error:
+            return Unavailable(str(error))
+
+    async def _resolve(self, asked: Resolve, until_ns: int) -> Answer:
+        sources = self._sources
+        if sources.resolver is None:
+            return Unavailable("there is no name server to ask")
+        timeout_s = sources.list_timeout_s if asked.list_zone else sources.dns_timeout_s
+        until = time.monotonic_ns() + int(within(timeout_s, until_ns) * 1e9)
+        answer = await sources.resolver.query(asked.name, RecordType(asked.type.upper()), until)
+        if answer.is_temporary:
+            if asked.list_zone and sources.event is not None:
+                sources.event.warning(
+                    "DNS list does not answer", zone=asked.list_zone, error=answer.reason
+                )
+            return Unavailable(answer.reason or answer.status.value)
+        values = tuple(record_text(record) for record in answer.records)
+        return Records(values, answer.secure) if values else Missing()
+
+    async def _call_out(self, asked: Callout, until_ns: int) -> Answer:
+        sources = self._sources
+        if sources.callouts is None:
+            return Unavailable("callouts are not possible here")
+        try:
+            return await sources.callouts.ask(asked, within(sources.callout_timeout_s, until_ns))
+        except ColumbaError as error:
+            return Unavailable(str(error))
+
+
+async def _ask_dict(store: Dict, asked: DictGet | DictAdd | DictNew, timeout_s: float) -> Answer:
+    match asked:
+        case DictGet(key=key):
+            value = await store.get(key, timeout_s)
+            return Missing() if value is None else Found(value)
+        case DictAdd(key=key, amount=amount, expires_s=expires_s):
+            return Found(str(await store.increment(key, amount, timeout_s, expires_s)))
+        case DictNew(key=key, value=value, expires_s=expires_s):
+            return Found(await store.set_new(key, value, timeout_s, expires_s))
+
+
+def within(timeout_s: float, until_ns: int) -> float:
+    """Return a timeout cut to what is left until an instant; 0 is no instant."""
+    return min(timeout_s, left_s(until_ns)) if until_ns else timeout_s
+
+
+def record_text(record: Record) -> str:
+    """Return a record as scripts see it."""
+    match record:
+        case MxRecord(preference, host):
+            return f"{preference} {host or '.'}"
+        case TlsaRecord(usage, selector, matching, data):
+            return f"{usage} {selector} {matching} {data.hex()}"
+        case bytes():
+            return record.decode("utf-8", "surrogateescape")
+        case _:
+            return record

@@ -35,6 +35,7 @@ from columba.sieve.run.actions import Reject, Reply
 from columba.sieve.run.machine import Failed, Finished
 from columba.sieve.scripts import load_scripts
 from columba.sieve.settings import Settings
+from columba.sieve.sources import make_options, make_sources
 from columba.sieve.view import stage_inputs
 
 CLOSE_S: Final = 2.0
@@ -52,12 +53,14 @@ class SieveFilter(Serving):
             actions=settings.sieve_max_actions,
             redirects=settings.sieve_max_redirects,
             cpu_ms=int(settings.sieve_max_cpu_time * 1000),
+            options=make_options(settings),
         )
         tables = open_tables(
             {name: table.url for name, table in settings.lookup.items()}, context.off_loop
         )
         self._scripts = load_scripts(settings, self._limits, tables)
-        self._answers = Answers(tables, settings.lookup_timeout)
+        sources = make_sources(settings, context.event)
+        self._answers = Answers(tables, settings.lookup_timeout, sources)
         self._expander = Expander(
             self._scripts,
             self._answers,

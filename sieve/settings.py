@@ -5,12 +5,12 @@ Pure.
 
 from dataclasses import dataclass, field
 
-from columba.common.config.general import Dicts, General, Handing, Lookups, Scripts
+from columba.common.config.general import Dicts, Dns, General, Handing, Lookups, Scripts
 from columba.common.config.schema import Kind, setting
 
 
 @dataclass(frozen=True)
-class Settings(General, Scripts, Lookups, Dicts, Handing):
+class Settings(General, Scripts, Lookups, Dicts, Dns, Handing):
     """What sieve-filter needs to know.
 
     script_texts is no setting: the master puts there what its check has read, path to octets (as Latin-1), so
@@ -28,5 +28,27 @@ class Settings(General, Scripts, Lookups, Dicts, Handing):
     sieve_max_script_size: int = setting(Kind.SIZE, "1 M", "Largest script that is read.")
     recipient_limit_expanded: int = setting(
         Kind.UINT, "1000", "Recipients of one mail after aliases and redirects."
+    )
+    sieve_state_dict: str = setting(
+        Kind.STR,
+        "default",
+        "Dict of this server's own marks, such as duplicates and replies sent; several servers share one.",
+    )
+    dns_timeout: float = setting(
+        Kind.TIME, "5 secs", "How long a script's question to the DNS may take."
+    )
+    dnsbl_timeout: float = setting(
+        Kind.TIME, "2 secs", "How long a list in the DNS may take to answer."
+    )
+    dnsbl_unanswered: str = setting(
+        Kind.ENUM,
+        "ignore",
+        "A list in the DNS that does not answer has listed nothing, or is a temporary error (451).",
+        choices=("ignore", "tempfail"),
+    )
+    srs_secret_file: str = setting(
+        Kind.PATH,
+        "",
+        "Secrets of the Sender Rewriting Scheme, one a line: the first signs, all are accepted.",
     )
     script_texts: dict[str, str] = field(default_factory=dict, kw_only=True)

@@ -197,6 +197,17 @@ class ReplyDetail:
 
 
 @dataclass(frozen=True)
+class Dns:
+    """Who is asked in the domain name system."""
+
+    dns_servers: list[str] = setting(
+        Kind.STRLIST,
+        "",
+        "Name servers, ADDRESS or ADDRESS:PORT, [IPv6]:PORT; empty: those of /etc/resolv.conf.",
+    )
+
+
+@dataclass(frozen=True)
 class Softness:
     """Whether what is refused is refused for good."""
 

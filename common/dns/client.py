@@ -32,6 +32,7 @@ from columba.common.dns.resolver import (
     Status,
     TlsaRecord,
 )
+from columba.common.errors import ConfigError
 from dns.rdtypes.ANY.CNAME import CNAME
 from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.PTR import PTR
@@ -142,6 +143,14 @@ def system_servers(path: str = "/etc/resolv.conf") -> tuple[Server, ...]:
                 continue
             found.append(Server(words[1]))
     return tuple(found) or (Server("127.0.0.1"),)
+
+
+def name_servers(words: Sequence[str]) -> tuple[Server, ...]:
+    """Return the name servers that dns_servers names, else the system's. Raises ConfigError."""
+    try:
+        return tuple(parse_server(word) for word in words) or system_servers()
+    except ValueError as error:
+        raise ConfigError(f"dns_servers: {error}") from error
 
 
 def shuffled(servers: Sequence[Server], source: random.Random) -> tuple[Server, ...]:

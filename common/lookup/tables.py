@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from columba.common.errors import ConfigError, UnavailableError
+from columba.common.lookup.base import UNSURE, Peeked
 from columba.common.off_loop import OffLoop
 
 CHECK_S: Final = 1.0
@@ -23,6 +24,10 @@ class InlineTable:
 
     def __init__(self, entries: Mapping[str, str]) -> None:
         self._entries = entries
+
+    def peek(self, key: str) -> Peeked:
+        """Return the value of a key, None when there is none."""
+        return self._entries.get(key.lower())
 
     async def get(self, key: str, timeout_s: float) -> str | None:
         """Return the value of a key, None when there is none."""
@@ -40,6 +45,12 @@ class FileTable:
         self._entries: Mapping[str, str] = {}
         self._stamp: Stamp | None = None
         self._checked_s = -CHECK_S
+
+    def peek(self, key: str) -> Peeked:
+        """Return the value of a key while the file was looked at within CHECK_S, else UNSURE."""
+        if time.monotonic() - self._checked_s >= CHECK_S:
+            return UNSURE
+        return self._entries.get(key.lower())
 
     async def get(self, key: str, timeout_s: float) -> str | None:
         """Return the value of a key, None when there is none; raises UnavailableError."""

@@ -19,13 +19,13 @@ from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text, constant_text
 
-_KIND: Final = "kind of route"
+KIND: Final = "kind of route"
 _TAGS: Final = (
-    Tag("mx", _KIND),
-    Tag("relay", _KIND, Kind.STRING),
-    Tag("lmtp", _KIND, Kind.STRING),
-    Tag("maildir", _KIND, Kind.STRING),
-    Tag("discard", _KIND),
+    Tag("mx", KIND),
+    Tag("relay", KIND, Kind.STRING),
+    Tag("lmtp", KIND, Kind.STRING),
+    Tag("maildir", KIND, Kind.STRING),
+    Tag("discard", KIND),
     Tag("domain", takes=Kind.STRING),
     Tag("port", takes=Kind.NUMBER),
     Tag("tls", takes=Kind.STRING),
@@ -48,7 +48,7 @@ _MAILDIR: Final = re.compile(
     r"(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+)*"
 )
 _SOCKET: Final = re.compile(r"/[^\x00-\x1f\x7f]{1,106}")
-_PORT_LAST: Final = 65535
+PORT_LAST: Final = 65535
 _NONE: Final = constant_text("")
 
 
@@ -60,7 +60,7 @@ def _is_tls(value: str) -> bool:
     return value in get_args(TlsDemand)
 
 
-_CHECKS: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
+CHECKS: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
     "relay": (_is_host, "a host name or an [address]"),
     "lmtp": (lambda v: _is_host(v) or bool(_SOCKET.fullmatch(v)), "a host or an absolute path"),
     "maildir": (lambda v: bool(_MAILDIR.fullmatch(v)), "a path below the mail root"),
@@ -74,7 +74,7 @@ _CHECKS: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
 
 def build_route(compiler: Compiler, bound: Bound) -> Code | None:
     """Build `route`."""
-    kind = bound.in_group(_KIND)
+    kind = bound.in_group(KIND)
     if kind is None:
         kinds = ", ".join(":" + name for name in _OPTIONS)
         compiler.error(bound.at, f"the route command requires one of {kinds}")
@@ -84,7 +84,7 @@ def build_route(compiler: Compiler, bound: Bound) -> Code | None:
             compiler.error(tag.at, f"the :{name} tag can't be used with :{kind.tag.name}")
             return None
     port = bound.number_parameter("port")
-    if port is not None and not 0 < port.value <= _PORT_LAST:
+    if port is not None and not 0 < port.value <= PORT_LAST:
         compiler.error(port.at, "a port is 1 to 65535")
         return None
     texts = _texts(compiler, bound)
@@ -96,7 +96,7 @@ def build_route(compiler: Compiler, bound: Bound) -> Code | None:
 def _texts(compiler: Compiler, bound: Bound) -> dict[str, Text] | None:
     """Return the string parameters; constant ones are checked now."""
     texts: dict[str, Text] = {}
-    for name, (is_right, wanted) in _CHECKS.items():
+    for name, (is_right, wanted) in CHECKS.items():
         node = bound.parameter(name)
         if node is None:
             continue
@@ -114,13 +114,13 @@ def _code(compiler: Compiler, bound: Bound, kind: str, port: int, texts: dict[st
         if name not in texts:
             return ""
         found = texts[name].get(run)
-        is_right, wanted = _CHECKS[name]
+        is_right, wanted = CHECKS[name]
         if not is_right(found):
             raise ScriptFailure(f"route :{name} takes {wanted}, but got {found!a:.100}", place)
         return found
 
     def run_route(run: Run) -> int:
-        target = value(run, kind) if kind in _CHECKS else value(run, "domain")
+        target = value(run, kind) if kind in CHECKS else value(run, "domain")
         is_path = kind == "maildir" or (kind == "lmtp" and target.startswith("/"))
         action = RouteTo(
             kind=cast(RouteKind, kind),

@@ -7,9 +7,16 @@ from functools import lru_cache
 from typing import Final
 
 from columba.sieve.core.language import CORE
+from columba.sieve.ext.columba_callout import CALLOUT
+from columba.sieve.ext.columba_dict import DICT
+from columba.sieve.ext.columba_dns import DNS
+from columba.sieve.ext.columba_dnsbl import DNSBL
+from columba.sieve.ext.columba_greylist import GREYLIST
 from columba.sieve.ext.columba_lookup import LOOKUP
+from columba.sieve.ext.columba_ratelimit import RATELIMIT
 from columba.sieve.ext.columba_route import ROUTE
 from columba.sieve.ext.columba_smtp import SMTP
+from columba.sieve.ext.columba_srs import SRS
 from columba.sieve.ext.dovecot_debug import DEBUG
 from columba.sieve.ext.dovecot_environment import DOVECOT_ENVIRONMENT
 from columba.sieve.ext.dovecot_report import REPORT
@@ -51,6 +58,13 @@ from columba.sieve.ext.rfc8580_fcc import FCC
 from columba.sieve.lang.words import Language
 
 _ALL: Final = (
+    CALLOUT,
+    DICT,
+    DNS,
+    DNSBL,
+    GREYLIST,
+    RATELIMIT,
+    SRS,
     BODY,
     COPY,
     DATE,

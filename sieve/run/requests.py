@@ -27,6 +27,65 @@ class DictGet:
 
 
 @dataclass(frozen=True, slots=True)
+class DictAdd:
+    """Adds to a number in a dict at once: how tries are counted. Answers: Found (the sum), Unavailable."""
+
+    dict: str
+    key: str
+    amount: int
+    expires_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class DictNew:
+    """Sets a value in a dict at once unless there is one. Answers: Found (what is there now), Unavailable."""
+
+    dict: str
+    key: str
+    value: str
+    expires_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Asks the DNS. type: "a", "aaaa", "mx", "txt", "ptr", "cname", "tlsa". Answers: Records, Missing, Unavailable.
+
+    list_zone: the zone of a DNS list that is asked; that it does not answer is no error, and is logged.
+    """
+
+    name: str
+    type: str
+    list_zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Callout:
+    """Asks a next hop whether it takes mail from a sender for a recipient. Answers: Said, Unavailable.
+
+    kind, host, port, path, tls: as in run/actions.RouteTo. holds: the connection is kept for the delivery.
+    """
+
+    kind: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    tls: str = "may"
+    sender: str = ""
+    recipient: str = ""
+    holds: bool = False
+
+
+Question = DictGet | DictAdd | Resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Asks several things at the same time. Answers: Each, with an answer for each of them in order."""
+
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ClientName:
     """Asks for the client's name by its PTR record. Answers: Found, its value "STATE NAME" as in wire.Client."""
 
@@ -73,5 +132,44 @@ class Unavailable:
     text: str
 
 
-Request = Lookup | DictGet | ClientName | MailboxExists | Metadata | SpecialUse
-Answer = Found | Missing | Unavailable
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What the DNS has, at least one; is_secure: validated by a resolver that we trust.
+
+    MX: "10 mx.example.net"; TLSA: "3 1 1 HEX"; TXT: its strings joined; else an address or a name.
+    """
+
+    values: tuple[str, ...]
+    is_secure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a next hop answered about a recipient."""
+
+    code: int
+    enhanced: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """The answers to Several."""
+
+    answers: "tuple[Answer, ...]"
+
+
+Request = (
+    Lookup
+    | DictGet
+    | DictAdd
+    | DictNew
+    | Resolve
+    | Callout
+    | Several
+    | ClientName
+    | MailboxExists
+    | Metadata
+    | SpecialUse
+)
+Answer = Found | Missing | Unavailable | Records | Said | Each

@@ -13,7 +13,7 @@ from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import constant_text
 from columba.sieve.svtest.deliver import folder_or_error
-from columba.sieve.svtest.settings import limits_of, stage_of, tables_of, uses_of
+from columba.sieve.svtest.settings import limits_of, stage_of, tables_of, time_of, uses_of
 from columba.sieve.svtest.suite import Suite, suite_of, with_member
 from columba.sieve.svtest.world import FolderError
 
@@ -129,7 +129,9 @@ def build_config_reload(compiler: Compiler, bound: Bound) -> Code | None:
             raise ScriptFailure(f"unknown extension '{name}'", place)
         suite.set_limits(run, limits_of(suite.settings))
         suite.world.uses = uses_of(suite.settings)
-        suite.stage, suite.tables = stage_of(suite.settings), tables_of(suite.settings)
+        suite.stage = stage_of(suite.settings)
+        suite.pretended.tell(suite.settings, tables_of(suite.settings))
+        run.wall_s = time_of(suite.settings, run.wall_s)
         return GO
 
     return plain(run_reload)

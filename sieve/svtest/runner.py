@@ -88,7 +88,7 @@ def run_file(path: FilePath, time_limit_s: int = 0) -> FileResult:
         host=suite,
         wall_s=time.time(),
     )
-    outcome = drive(Machine(script, inputs), suite.tables, suite.world)
+    outcome = drive(Machine(script, inputs), suite.pretended, suite.world)
     if isinstance(outcome, Failed):
         print(outcome.error.render(), file=sys.stderr)
         return FileResult(path, tuple(suite.cases), outcome.error.text)

@@ -15,21 +15,11 @@ from columba.sieve.run.code import GO, Code, plain
 from columba.sieve.run.compare import OCTET
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.machine import Failed, Finished, Inputs, Machine, Outcome, Script
-from columba.sieve.run.requests import (
-    Answer,
-    Found,
-    Lookup,
-    MailboxExists,
-    Metadata,
-    Missing,
-    Request,
-    SpecialUse,
-    Unavailable,
-)
 from columba.sieve.run.result import Result
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import constant_text
 from columba.sieve.svtest import cases
+from columba.sieve.svtest.answering import Pretended, answer
 from columba.sieve.svtest.deliver import execute
 from columba.sieve.svtest.suite import Suite, clock_ns, loader_of, suite_of
 from columba.sieve.svtest.world import World
@@ -74,38 +64,22 @@ def run_inner(run: Run, script: Script) -> bool:
     )
     suite.depth += 1
     suite.inner_failure = ""
-    outcome = drive(machine, suite.tables, suite.world)
+    outcome = drive(machine, suite.pretended, suite.world)
     suite.depth -= 1
     run.result, run.message = machine.run.result, machine.run.message
+    run.effects += machine.run.effects
     if isinstance(outcome, Failed):
         suite.errors.append(outcome.error.text)
         return False
     return not suite.inner_failure
 
 
-def drive(machine: Machine, tables: dict[str, dict[str, str]], world: World) -> Outcome:
-    """Run a machine to its end; what it asks is answered from the tester's tables and folders."""
+def drive(machine: Machine, pretended: Pretended, world: World) -> Outcome:
+    """Run a machine to its end; what it asks is answered from what the tester pretends."""
     event = machine.step()
     while not isinstance(event, Finished | Failed):
-        event = machine.step(_answer(event, tables, world))
+        event = machine.step(answer(event, pretended, world))
     return event
-
-
-def _answer(request: Request, tables: dict[str, dict[str, str]], world: World) -> Answer:
-    match request:
-        case Lookup(table=name, key=key):
-            if name not in tables:
-                return Unavailable(
-                    "there is no such table (columba-sieve-test takes --lookup TABLE:KEY=VALUE)"
-                )
-            value = tables[name].get(key)
-        case MailboxExists(mailbox=mailbox):
-            value = "yes" if world.has(mailbox) else None
-        case Metadata(mailbox=mailbox, annotation=annotation):
-            value = world.annotation(mailbox, annotation)
-        case SpecialUse(use=use, mailbox=mailbox):
-            value = "yes" if world.has_use(mailbox, use) else None
-    return Missing() if value is None else Found(value)
 
 
 def build_compile(compiler: Compiler, bound: Bound) -> Code | None:
@@ -176,8 +150,13 @@ def build_execute(compiler: Compiler, bound: Bound) -> Code | None:
     """`test_result_execute`."""
 
     def run_execute(run: Run) -> int:
-        suite_of(run).errors.clear()
-        return execute(run)
+        suite = suite_of(run)
+        suite.errors.clear()
+        is_done = execute(run)
+        if is_done:
+            suite.pretended.commit(run.effects)
+            run.effects.clear()
+        return is_done
 
     return plain(run_execute)
 

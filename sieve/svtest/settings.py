@@ -14,6 +14,7 @@ _MIN_VALUE_SIZE: Final = 4000
 STAGE: Final = "columba_stage"  # ours: the stage that scripts are compiled for
 TABLE: Final = "columba_table/"  # ours: columba_table/NAME/KEY = value
 USE: Final = "columba_special_use/"  # ours: columba_special_use/FOLDER = flags
+TIME: Final = "columba_time"  # ours: seconds since 1970
 TESTER_LIMITS: Final = Limits(cpu_ms=30_000)  # a file of tests blocks nobody
 LISTS: Final = "sieve_extlists_list"
 LIST_KEY: Final = "priv/sieve/extlists/"
@@ -54,6 +55,11 @@ def tables_of(settings: dict[str, str]) -> dict[str, dict[str, str]]:
             table, _, key = name.removeprefix(TABLE).partition("/")
             tables.setdefault(table, {})[key] = value
     return tables
+
+
+def time_of(settings: dict[str, str], now_s: float) -> float:
+    """Return the seconds since 1970 that a test file pretends, else those that it is now."""
+    return float(_count(settings.get(TIME, ""), 0)) or now_s
 
 
 def uses_of(settings: dict[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from columba.sieve.run.actions import Action
 from columba.sieve.run.envelope import Envelope, parse_path
 from columba.sieve.run.machine import Failed, Finished, Inputs, Machine
 from columba.sieve.run.message import message_of
+from columba.sieve.svtest.answering import Pretended
 from columba.sieve.svtest.scripts import drive
 from columba.sieve.svtest.suite import HOST, clock_ns, derived_envelope
 from columba.sieve.svtest.world import World
@@ -67,7 +68,7 @@ def show(question: Question) -> Shown:
         trace=trace,
         wall_s=time.time(),
     )
-    outcome = drive(Machine(script, inputs), dict(question.tables), World())
+    outcome = drive(Machine(script, inputs), Pretended(question.tables), World())
     if isinstance(outcome, Failed):
         return Shown(tuple(lines), (outcome.error.render(),))
     return Shown((*lines, *_result_lines(outcome, question.stage)))

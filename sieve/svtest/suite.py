@@ -19,6 +19,7 @@ from columba.sieve.run.machine import Script
 from columba.sieve.run.message import Message, message_of
 from columba.sieve.run.result import Result
 from columba.sieve.run.state import Run, SuiteHost
+from columba.sieve.svtest.answering import Pretended
 from columba.sieve.svtest.settings import TESTER_LIMITS
 from columba.sieve.svtest.world import World
 
@@ -63,7 +64,7 @@ class Suite(SuiteHost):
     settings: dict[str, str] = field(default_factory=dict)
     limits: Limits = TESTER_LIMITS
     stage: Stage = Stage.DELIVERY
-    tables: dict[str, dict[str, str]] = field(default_factory=dict)
+    pretended: Pretended = field(default_factory=Pretended)
     is_kept: bool = False  # the implicit keep of the current result was carried out
     started: int = 0  # cases so far
     depth: int = 0  # scripts run by test_script_run around the current code
@@ -97,6 +98,7 @@ class Suite(SuiteHost):
     def renew_result(self, run: Run, *, empties_outbox: bool) -> None:
         """Begin an empty result; edits are dropped."""
         run.result = Result(self.limits)
+        run.effects.clear()
         run.message = self.base
         self.is_kept = False
         if empties_outbox:

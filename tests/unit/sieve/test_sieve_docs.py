@@ -12,6 +12,7 @@ from columba.sieve.lang.stage import Stage
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "sieve"
 EXAMPLE = re.compile(r"```sieve\n(.*?)```", re.DOTALL)
+TABLES = ("local_users", "sending_limits", "backup_domains")
 PAGES = sorted(FOLDER.glob("vnd.columba.*.md"))
 
 
@@ -21,7 +22,7 @@ def test_examples_compile(page: Path) -> None:
     examples = EXAMPLE.findall(page.read_text())
     assert examples
     for example in examples:
-        script = compile_script(example.encode(), page.name, stage, tables=["local_users"])
+        script = compile_script(example.encode(), page.name, stage, tables=TABLES)
         assert isinstance(script, Script), script.render()
 
 

@@ -1,0 +1,62 @@
+"""Open what scripts may ask, as the settings say: dicts, name servers, secrets.
+
+Nothing connects before the first question.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from columba.common.dict.base import Dict
+from columba.common.dict.open import open_dicts
+from columba.common.dns.client import Client, name_servers
+from columba.common.errors import ConfigError
+from columba.common.log.event import Event
+from columba.sieve.answers import Sources
+from columba.sieve.ext.columba_dnsbl import OPTION as DNSBL_UNANSWERED
+from columba.sieve.ext.columba_srs import SECRETS
+from columba.sieve.run.effects import MARKS
+from columba.sieve.settings import Settings
+
+SECRET_FILE_MAX: Final = 64 * 1024
+SECRET_MIN: Final = 8  # octets
+
+
+def make_sources(settings: Settings, event: Event) -> Sources:
+    """Return who is asked beside tables; raises ConfigError."""
+    dicts: dict[str, Dict] = open_dicts({name: each.url for name, each in settings.dict.items()})
+    if settings.sieve_state_dict not in dicts:
+        raise ConfigError(f"sieve_state_dict: there is no dict {settings.sieve_state_dict!r}")
+    dicts[MARKS] = dicts[settings.sieve_state_dict]
+    return Sources(
+        dicts=dicts,
+        dict_timeout_s=settings.dict_timeout,
+        resolver=Client(name_servers(settings.dns_servers)),
+        dns_timeout_s=settings.dns_timeout,
+        list_timeout_s=settings.dnsbl_timeout,
+        event=event,
+    )
+
+
+def make_options(settings: Settings) -> Mapping[str, str]:
+    """Return the options of extensions, by name; raises ConfigError. Reads one small file."""
+    return {
+        DNSBL_UNANSWERED: settings.dnsbl_unanswered,
+        SECRETS: "\n".join(read_secrets(settings.srs_secret_file)),
+    }
+
+
+def read_secrets(path: str) -> list[str]:
+    """Return the secrets of a file, one a line, "#" begins a comment; raises ConfigError."""
+    if not path:
+        return []
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(SECRET_FILE_MAX).decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise ConfigError(f"srs_secret_file: can't open {path}: {error.strerror}") from error
+    lines = [line.strip() for line in text.splitlines()]
+    secrets = [line for line in lines if line and not line.startswith("#")]
+    if not secrets or any(len(secret) < SECRET_MIN for secret in secrets):
+        raise ConfigError(f"srs_secret_file: {path} needs secrets of {SECRET_MIN} octets or more")
+    return secrets

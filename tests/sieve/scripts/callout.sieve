@@ -1,0 +1,2 @@
+require "vnd.columba.callout";
+if callout :mx { keep; }

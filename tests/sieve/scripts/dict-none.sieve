@@ -1,0 +1,2 @@
+require "vnd.columba.dict";
+if dict_get "nowhere" "k" { keep; }

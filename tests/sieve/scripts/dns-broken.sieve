@@ -1,0 +1,2 @@
+require "vnd.columba.dns";
+if dns "a" "broken.example" { keep; }

@@ -1,0 +1,2 @@
+require "vnd.columba.dnsbl";
+if dnsbl "dead.example" { keep; }

@@ -1,0 +1,2 @@
+require "vnd.columba.srs";
+if srs_reverse "x@y" { keep; }
