@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from ssl import SSLContext
 from typing import Final
 
-from columba.common.dns.mx import MxProblem
+from columba.common.dns.mx import MxProblem, loop_of
 from columba.common.errors import LocalProtocolError, UnavailableError
 from columba.common.hop.mail import Why
 from columba.common.ipc import wire
@@ -19,75 +19,45 @@ from columba.common.log.event import Event
 from columba.common.net.check import Check
 from columba.common.net.stream import StreamError
 from columba.common.off_loop import OffLoop
-from columba.common.smtp.client import missing
-from columba.common.smtp.command import Mail, Rcpt
-from columba.common.smtp.extensions import Extensions
-from columba.common.smtp.params import MailParams, RcptParams
-from columba.delivery import outcome
-from columba.delivery.commitment import Commitment
+from columba.common.sasl.client import Credentials
+from columba.delivery import form, outcome
 from columba.delivery.connect import Finder, connect
-from columba.delivery.content import Content
+from columba.delivery.exchange import HopError, HopTlsError, Patience
 from columba.delivery.health import Health
-from columba.delivery.outcome import Decision, Detail, Stage, Verdict
-from columba.delivery.pool import Key, Pool
-from columba.delivery.session import (
-    HopError,
-    HopTlsError,
-    Patience,
-    Said,
-    Session,
-    TooLateError,
-    Transaction,
+from columba.delivery.job import (
+    BARE,
+    DOWN,
+    FULL,
+    LATE,
+    UNREADABLE,
+    Job,
+    Result,
+    is_for_next_host,
+    same,
 )
-from columba.delivery.target import Endpoint, Target
+from columba.delivery.logins import Logins
+from columba.delivery.opening import LoopError, Manner
+from columba.delivery.outcome import Decision, Stage, Verdict
+from columba.delivery.pool import Key, Pool
+from columba.delivery.session import Said, Session, TooLateError
+from columba.delivery.source import NoSourceError, Source, Sources
+from columba.delivery.target import Endpoint
 from columba.delivery.tlspolicy.decide import Demand, Use, demand
+from columba.delivery.transcript import Entry, Heard, Shelf
 from columba.delivery.window import Windows
 
-LATE: Final = Decision(
-    Verdict.TEMPORARY, Why(451, "4.4.7", "The delivery takes too long, try again later")
-)
-FULL: Final = Decision(
-    Verdict.TEMPORARY, Why(451, "4.3.2", "Too many mails are on their way to this destination")
-)
-DOWN: Final = Decision(Verdict.TEMPORARY, Why(451, "4.4.1", "The next server does not answer"))
-BARE: Final = Decision(
-    Verdict.TEMPORARY, Why(451, "4.6.0", "The message has bare line ends"), alert=True
-)
-UNREADABLE: Final = Decision(
-    Verdict.TEMPORARY, Why(451, "4.3.0", "The message can't be read, try again later"), alert=True
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One mail for recipients with one target. `is_client`: a client waits for the answer."""
-
-    target: Target
-    recipients: tuple[wire.Recipient, ...]
-    envelope: wire.Envelope
-    content: Content
-    commitment: Commitment
-    deadline_ns: int
-    is_client: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one recipient, and at which hop ("" = none was reached)."""
-
-    decision: Decision
-    hop: str = ""
-    tls: str = ""
+ENDPOINTS: Final = 20  # places tried for one mail in one try, over all hosts
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """How connections are made (from the settings)."""
+    """How connections are made (from the settings). ignored: EHLO keywords that are not used."""
 
     helo: str
-    detail: Detail
     connect_s: float
     greeting_s: float
+    ignored: tuple[str, ...] = ()
+    endpoints_max: int = ENDPOINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +68,31 @@ class Tools:
     pool: Pool
     health: Health
     windows: Windows
+    sources: Sources
+    logins: Logins
+    shelf: Shelf
     contexts: Mapping[Check, SSLContext]
     off_loop: OffLoop
     event: Event
     spawn: Callable[[Coroutine[object, object, None], str], object]
+
+
+@dataclass(slots=True)
+class Try:
+    """One try: what all its connections have in common, and how many places are left to try."""
+
+    job: Job
+    source: Source
+    helo: str
+    login: Credentials | None
+    wanted: Demand
+    places: int
+
+    def key(self, endpoint: Endpoint) -> Key:
+        """Return what a connection must have in common with ours to be used."""
+        user = self.login.user if self.login else ""
+        lmtp = self.job.target.lmtp
+        return Key(endpoint, self.wanted, self.source.name, self.helo, lmtp, user)
 
 
 class Attempts:
@@ -114,182 +105,219 @@ class Attempts:
         """Return a result for each recipient of the job, in order."""
         window = self._tools.windows.of(job.target.route)
         if not await window.enter(job.deadline_ns):
-            return _same(job, Result(FULL))
+            return same(job, Result(FULL))
         try:
-            return await self._over_hosts(job)
+            results = await self._begin(job)
+            window.learn(any(result.decision.is_pressed for result in results))
+            return results
         finally:
             window.leave()
 
-    async def _over_hosts(self, job: Job) -> list[Result]:
+    async def _begin(self, job: Job) -> list[Result]:
+        target, tools = job.target, self._tools
+        try:
+            source = tools.sources.draw(target.source)
+            login = await tools.logins.of(target)
+        except (NoSourceError, UnavailableError) as error:
+            why = Why(451, "4.3.5", outcome.one_line(str(error)))
+            return same(job, Result(Decision(Verdict.TEMPORARY, why, alert=True)))
+        wanted = demand(
+            target.tls,
+            target.kind == "unix",
+            job.envelope.requiretls,
+            login is not None and not tools.logins.allows_clear,
+        )
+        helo = target.helo or source.helo or self._ways.helo
+        return await self._over_hosts(
+            Try(job, source, helo, login, wanted, self._ways.endpoints_max)
+        )
+
+    async def _over_hosts(self, this: Try) -> list[Result]:
+        job = this.job
         hosts = await self._tools.finder.hosts(job.target, job.deadline_ns)
         if isinstance(hosts, MxProblem):
-            return _same(job, Result(outcome.of_problem(hosts)))
+            return same(job, Result(outcome.of_problem(hosts)))
         last = Result(LATE)
         for host in hosts:
-            if time.monotonic_ns() >= job.deadline_ns:
+            if time.monotonic_ns() >= job.deadline_ns or not this.places:
                 break
-            results = await self._at_host(job, host)
+            results = await self._at_host(this, host)
             last = results[0]
-            if not all(result.decision.next_host for result in results):
+            if not is_for_next_host(results):
                 return results
-        return _same(job, last)
+        return same(job, last)
 
-    async def _at_host(self, job: Job, host: str) -> list[Result]:
+    async def _at_host(self, this: Try, host: str) -> list[Result]:
         """Try a host's addresses; when none served, each result says next_host."""
-        tools = self._tools
+        job, tools = this.job, self._tools
         found = await tools.finder.endpoints(job.target, host, job.deadline_ns)
         if isinstance(found, MxProblem):
-            return _same(job, Result(replace(outcome.of_problem(found), next_host=True)))
+            return same(job, Result(replace(outcome.of_problem(found), next_host=True)))
         now_ns = time.monotonic_ns()
         left = [e for e in found if not tools.health.is_down(e, now_ns)]
-        results = _same(job, Result(replace(DOWN, next_host=True), host))
-        wanted = demand(job.target.tls, job.target.kind == "unix", job.envelope.requiretls)
+        left = list(this.source.reachable(left))[: this.places]
+        results = same(job, Result(replace(DOWN, next_host=True), host))
         for endpoint in left:
-            session = tools.pool.take(self._key(job, endpoint, wanted), now_ns)
+            session = tools.pool.take(this.key(endpoint), now_ns)
             if session is not None:
-                reused = await self._over(job, session, wanted)
+                reused = await self._over(this, session)
                 if reused is not None:
                     return reused
         while left and time.monotonic_ns() < job.deadline_ns:
-            tried, results = await self._at_one_of(job, left, wanted)
-            if tried is None or not all(result.decision.next_host for result in results):
+            tried, results = await self._at_one_of(this, left)
+            if tried is None or not is_for_next_host(results):
+                this.places -= len(left) if tried is None else 0
                 return results
             left.remove(tried)
+            this.places -= 1
         return results
 
     async def _at_one_of(
-        self, job: Job, endpoints: Sequence[Endpoint], wanted: Demand
+        self, this: Try, endpoints: Sequence[Endpoint]
     ) -> tuple[Endpoint | None, list[Result]]:
         """Connect to the first of the endpoints that answers; return it, None when none did."""
-        tools, ways = self._tools, self._ways
+        tools, ways, job = self._tools, self._ways, this.job
         try:
             stream, endpoint = await connect(
-                endpoints, job.target.source, ways.connect_s, job.deadline_ns, tools.health
+                endpoints, this.source, ways.connect_s, job.deadline_ns, tools.health
             )
         except StreamError as error:
             label = endpoints[0].label
-            decision = outcome.lost(Stage.CONNECT, str(error), label, ways.detail)
-            return None, _same(job, Result(decision, label))
+            self._note(job, label, str(error))
+            return None, same(job, Result(outcome.lost(Stage.CONNECT, str(error), label), label))
         session = Session(stream, endpoint, job.target.lmtp, tools.off_loop)
         try:
-            helo = job.target.helo or ways.helo
-            await session.begin(helo, wanted, tools.contexts, self._patience(job))
+            await session.begin(self._manner(this))
+        except LoopError:
+            self._keep(job, session)
+            return endpoint, same(job, Result(outcome.of_problem(loop_of(job.target.name))))
         except HopTlsError as error:
-            if wanted.use is not Use.IF_OFFERED:
-                return endpoint, _same(job, self._ended(error, endpoint))
+            self._keep(job, session)
+            if this.wanted.use is not Use.IF_OFFERED:
+                return endpoint, same(job, self._ended(error, endpoint))
             tools.event.warning(
                 "TLS failed, going on in clear", hop=endpoint.label, error=str(error)
             )
-            return await self._at_one_of(job, [endpoint], Demand(Use.NEVER, wanted.check))
+            return await self._at_one_of(_in_clear(this), [endpoint])
         except HopError as error:
-            tools.health.failed(
-                endpoint, time.monotonic_ns() - session.born_ns, time.monotonic_ns()
-            )
-            return endpoint, _same(job, self._ended(error, endpoint))
+            self._keep(job, session)
+            now_ns = time.monotonic_ns()
+            tools.health.failed(endpoint, now_ns - session.born_ns, now_ns)
+            return endpoint, same(job, self._ended(error, endpoint))
         tools.health.worked(endpoint)
-        return endpoint, await self._over(job, session, wanted) or []
+        return endpoint, await self._over(this, session) or []
 
-    async def _over(self, job: Job, session: Session, wanted: Demand) -> list[Result] | None:
-        """Send over a session; None when a reused one was dead before the hop said anything."""
-        label = session.endpoint.label
-        transaction = _transaction(job)
-        lacking = _lacking(job, transaction, session.extensions)
-        if lacking:
-            self._put_away(job, session, wanted)
-            return _same(job, Result(_unable(lacking, label), label))
+    async def _over(self, this: Try, session: Session) -> list[Result] | None:
+        """Send over a session, in as many transactions as the hop wants; what it can't take goes on elsewhere.
+
+        None when a reused session was dead before the hop said anything.
+        """
+        job = this.job
+        done: dict[str, Result] = {}
+        left = job
+        while left.recipients:
+            part = form.first_batch(left, session.extensions)
+            results, again = await self._send(this, part, session)
+            if results is None or is_for_next_host(results):
+                if not done:
+                    self._put_away(this, session)
+                    return results and same(job, results[0])
+                results, part, again = await self._elsewhere(this, left), left, set()
+            pairs = zip(part.recipients, results, strict=True)
+            done |= {r.number: result for r, result in pairs if r.number not in again}
+            left = replace(left, recipients=_not_in(left, done))
+            if left.recipients and not session.is_usable:
+                rest = await self._elsewhere(this, left)
+                pairs = zip(left.recipients, rest, strict=True)
+                done |= {r.number: result for r, result in pairs}
+                break
+        self._put_away(this, session)
+        return [done[recipient.number] for recipient in job.recipients]
+
+    async def _elsewhere(self, this: Try, left: Job) -> list[Result]:
+        """Send to those that one connection could not take, over another."""
+        return await self._over_hosts(replace(this, job=left))
+
+    async def _send(
+        self, this: Try, part: Job, session: Session
+    ) -> tuple[list[Result] | None, set[str]]:
+        """Make one transaction; return its results (None: see _over), and the numbers that go again at once."""
+        label, offered = session.endpoint.label, session.extensions
+        transaction = form.transaction(part)
+        missed = form.lacking(part, transaction, offered)
+        if missed:
+            return same(part, Result(form.unable(missed, label, offered), label)), set()
         tls = session.tls_version
         try:
-            said = await session.send(transaction, job.commitment, self._patience(job))
+            said = await session.send(transaction, part.commitment, self._patience(part))
         except HopError as error:
             if session.uses and error.stage is Stage.MAIL and _is_stale(error):
-                return None
-            return _same(job, self._ended(error, session.endpoint))
+                return None, set()
+            return same(part, self._ended(error, session.endpoint)), set()
         except TooLateError:
-            return _same(job, Result(LATE, label))
+            return same(part, Result(LATE, label)), set()
         except LocalProtocolError:
-            return _same(job, Result(BARE, label))
+            return same(part, Result(BARE, label)), set()
         except (UnavailableError, TimeoutError):
-            return _same(job, Result(UNREADABLE, label))
-        self._put_away(job, session, wanted)
-        return [Result(self._decide(one, label), label, tls) for one in said]
+            return same(part, Result(UNREADABLE, label)), set()
+        finally:
+            self._keep(part, session)
+        has_dsn = "DSN" in offered
+        results = [Result(self._decide(one, label), label, tls, has_dsn) for one in said]
+        return results, form.left_over(part, said, results)
 
-    def _put_away(self, job: Job, session: Session, wanted: Demand) -> None:
-        key = self._key(job, session.endpoint, wanted)
+    def _put_away(self, this: Try, session: Session) -> None:
+        key = this.key(session.endpoint)
         for old in self._tools.pool.give_back(key, session, time.monotonic_ns()):
             self._tools.spawn(old.quit(), "closing a connection")
 
+    def _keep(self, job: Job, session: Session) -> None:
+        """Keep what was said, for the administrator who asks for it."""
+        heard = session.heard()
+        if job.id:
+            self._tools.shelf.put(job.id, heard)
+
+    def _note(self, job: Job, label: str, text: str) -> None:
+        entry = Entry(time.monotonic_ns(), "*", text.encode())
+        self._tools.shelf.put(job.id, Heard(label, (entry,)))
+
     def _decide(self, said: Said, label: str) -> Decision:
         if said.reply is None:
-            return outcome.lost(said.stage, said.reason, label, self._ways.detail)
-        return outcome.decide(said.stage, said.reply, label, self._ways.detail)
+            return outcome.lost(said.stage, said.reason, label)
+        return outcome.decide(said.stage, said.reply, label)
 
     def _ended(self, error: HopError, endpoint: Endpoint) -> Result:
         label = endpoint.label
         said = Said(error.stage, error.reply, error.reason)
-        return Result(replace(self._decide(said, label), next_host=True), label)
+        may_go_on = error.stage is not Stage.AUTH  # the same password would be wrong there too
+        return Result(replace(self._decide(said, label), next_host=may_go_on), label)
+
+    def _manner(self, this: Try) -> Manner:
+        return Manner(
+            this.helo.encode(),
+            this.wanted,
+            self._tools.contexts,
+            self._patience(this.job),
+            this.login,
+            self._tools.logins.allows_clear,
+            self._ways.helo.lower() if this.job.target.kind == "mx" else "",
+            self._ways.ignored,
+        )
 
     def _patience(self, job: Job) -> Patience:
         if job.is_client:
             return Patience(job.deadline_ns, greeting_s=self._ways.greeting_s)
         return Patience(job.deadline_ns)
 
-    def _key(self, job: Job, endpoint: Endpoint, wanted: Demand) -> Key:
-        target = job.target
-        return Key(endpoint, wanted, target.source, target.helo, target.lmtp)
+
+def _in_clear(this: Try) -> Try:
+    return replace(this, wanted=Demand(Use.NEVER, this.wanted.check))
 
 
-def _same(job: Job, result: Result) -> list[Result]:
-    return [result] * len(job.recipients)
-
-
-def _transaction(job: Job) -> Transaction:
-    envelope, content = job.envelope, job.content
-    addresses = (envelope.sender, *(r.address for r in job.recipients))
-    # RFC 6531 §3.4: only a mail that is internationalised needs a hop that is.
-    needs_utf8 = envelope.smtputf8 and not (
-        all(address.isascii() for address in addresses) and content.header.isascii()
-    )
-    params = MailParams(
-        size=content.size,
-        body="8BITMIME" if envelope.body8 else "",
-        smtputf8=needs_utf8,
-        ret=envelope.ret,
-        envid=envelope.envid.encode(),
-        requiretls=envelope.requiretls,
-    )
-    rcpts = tuple(Rcpt(r.address, _rcpt_params(r)) for r in job.recipients)
-    return Transaction(Mail(envelope.sender, params), rcpts, content)
-
-
-def _rcpt_params(recipient: wire.Recipient) -> RcptParams:
-    kind, _, original = recipient.orcpt.partition(";")
-    return RcptParams(recipient.notify, kind if original else "", original.encode())
+def _not_in(job: Job, done: Mapping[str, Result]) -> tuple[wire.Recipient, ...]:
+    return tuple(r for r in job.recipients if r.number not in done)
 
 
 def _is_stale(error: HopError) -> bool:
     """Tell whether the hop had closed the connection, perhaps with a 421, before it heard of this mail."""
     return error.reply is None or error.reply.code == 421
-
-
-def _lacking(job: Job, transaction: Transaction, offered: Extensions) -> tuple[str, ...]:
-    """Return what the mail can't do without.
-
-    7-bit content needs no 8BITMIME, whatever the client declared; nor does LMTP, which ends at the mailbox.
-    """
-    lacking = missing(transaction.mail, offered)
-    content = transaction.content
-    is_7bit = content.body.is_inline and content.header.isascii() and content.body.inline.isascii()
-    if is_7bit or job.target.lmtp:
-        return tuple(keyword for keyword in lacking if keyword != "8BITMIME")
-    return lacking
-
-
-def _unable(lacking: Sequence[str], label: str) -> Decision:
-    """Return what follows from what the hop lacks (RFC 6531 §3.2, RFC 8689 §4.2.1, RFC 6152 §3)."""
-    codes = {"SMTPUTF8": (550, "5.6.7"), "REQUIRETLS": (550, "5.7.30"), "8BITMIME": (554, "5.6.3")}
-    code, enhanced = codes[lacking[0]]
-    text = f"{label} does not offer {', '.join(lacking)}"
-    decision = replace(outcome.refused_by_us(code, enhanced, text), next_host=True)
-    if lacking == ("8BITMIME",):
-        return replace(decision, verdict=Verdict.REWORK)
-    return decision

@@ -9,6 +9,7 @@ import contextlib
 import random
 import time
 from collections.abc import Sequence
+from enum import Enum
 from typing import Final
 
 from columba.common import limits
@@ -20,23 +21,38 @@ from columba.common.dns.mx import (
     mx_hosts,
     no_addresses,
 )
-from columba.common.dns.resolver import RecordType, Resolver
+from columba.common.dns.resolver import Answer, RecordType, Resolver, Status
 from columba.common.net.stream import Stream, StreamError, StreamLateError, open_tcp, open_unix
 from columba.delivery.health import Health
+from columba.delivery.source import Source
 from columba.delivery.target import Endpoint, Target, literal_address
 
 HEAD_START_S: Final = 0.25
 LOOKUP_S: Final = 10.0
 
 
+class Families(Enum):
+    """Which address families are used, and which one is tried first (`inet_preference`)."""
+
+    IPV6 = "ipv6"
+    IPV4 = "ipv4"
+    IPV6_ONLY = "ipv6-only"
+    IPV4_ONLY = "ipv4-only"
+
+
 class Finder:
     """Looks up where targets are."""
 
     def __init__(
-        self, resolver: Resolver, own_names: frozenset[str], source: random.Random, ipv6_first: bool
+        self,
+        resolver: Resolver,
+        own_names: frozenset[str],
+        chance: random.Random,
+        families: Families,
+        hosts_max: int = limits.MX_HOSTS,
     ) -> None:
         self._resolver, self._own_names = resolver, own_names
-        self._source, self._ipv6_first = source, ipv6_first
+        self._chance, self._families, self._hosts_max = chance, families, hosts_max
 
     async def hosts(self, target: Target, deadline_ns: int) -> tuple[str, ...] | MxProblem:
         """Return the names of the hosts to try, best first."""
@@ -45,7 +61,7 @@ class Finder:
         until_ns = _earlier(deadline_ns, LOOKUP_S)
         answer = await self._resolver.query(target.name, RecordType.MX, until_ns)
         found = mx_hosts(
-            target.name, answer, self._source.shuffle, self._own_names, limits.MX_HOSTS
+            target.name, answer, self._chance.shuffle, self._own_names, self._hosts_max
         )
         return found.hosts if isinstance(found, MxHosts) else found
 
@@ -66,14 +82,24 @@ class Finder:
     async def _addresses(self, host: str, deadline_ns: int) -> Addresses:
         until_ns = _earlier(deadline_ns, LOOKUP_S)
         ipv4, ipv6 = await asyncio.gather(
-            self._resolver.query(host, RecordType.A, until_ns),
-            self._resolver.query(host, RecordType.AAAA, until_ns),
+            self._ask(host, RecordType.A, Families.IPV6_ONLY, until_ns),
+            self._ask(host, RecordType.AAAA, Families.IPV4_ONLY, until_ns),
         )
-        return host_addresses(ipv4, ipv6, self._ipv6_first, limits.MX_ADDRESSES)
+        is_ipv6_first = self._families in (Families.IPV6, Families.IPV6_ONLY)
+        return host_addresses(ipv4, ipv6, is_ipv6_first, limits.MX_ADDRESSES)
+
+    async def _ask(self, host: str, kind: RecordType, unless: Families, until_ns: int) -> Answer:
+        if self._families is unless:
+            return Answer(Status.NO_DATA, secure=True, name=host)
+        return await self._resolver.query(host, kind, until_ns)
 
 
 async def connect(
-    endpoints: Sequence[Endpoint], source: str, timeout_s: float, deadline_ns: int, health: Health
+    endpoints: Sequence[Endpoint],
+    source: Source,
+    timeout_s: float,
+    deadline_ns: int,
+    health: Health,
 ) -> tuple[Stream, Endpoint]:
     """Return a connection to the first of the endpoints that answers; each has timeout_s.
 
@@ -114,13 +140,13 @@ def _error(task: "asyncio.Task[Stream]") -> StreamError | None:
     raise error
 
 
-async def _open(endpoint: Endpoint, source: str, until_ns: int, health: Health) -> Stream:
+async def _open(endpoint: Endpoint, source: Source, until_ns: int, health: Health) -> Stream:
     began_ns = time.monotonic_ns()
     try:
         if not endpoint.port:
             return await open_unix(endpoint.address, until_ns)
-        usable = source if not source or (":" in source) == (":" in endpoint.address) else ""
-        return await open_tcp(endpoint.address, endpoint.port, usable, until_ns)
+        local = source.address_for(endpoint.address)
+        return await open_tcp(endpoint.address, endpoint.port, local, until_ns)
     except StreamError:
         now_ns = time.monotonic_ns()
         health.failed(endpoint, now_ns - began_ns, now_ns)

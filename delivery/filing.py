@@ -6,9 +6,9 @@ from columba.common.errors import StoreError
 from columba.common.hop.mail import Why
 from columba.common.ipc import wire
 from columba.common.off_loop import OffLoop
-from columba.delivery.attempt import LATE, UNREADABLE, Result
 from columba.delivery.commitment import Commitment
 from columba.delivery.content import Content
+from columba.delivery.job import LATE, UNREADABLE, Result
 from columba.delivery.maildir import Filing, Letter, Maildirs
 from columba.delivery.outcome import Decision, Verdict, one_line
 from columba.delivery.placement import BadMailboxError, base_name
@@ -69,5 +69,5 @@ class Filer:
             return UNREADABLE
         except (OSError, TimeoutError) as error:
             why = Why(_BROKEN.code, _BROKEN.enhanced, one_line(f"{_BROKEN.text}: {error}"))
-            return Decision(Verdict.TEMPORARY, why, alert=True)
+            return Decision(Verdict.TEMPORARY, why, alert=True, own_words=_BROKEN.text)
         return _DECISIONS[filing]

@@ -1,6 +1,6 @@
 """Connections that wait for the next mail to the same hop.
 
-A connection is reused only for the same host, address, TLS demand, source address and EHLO name, while it is
+A connection is reused only for the same host, address, TLS demand, source, EHLO name and login, while it is
 young, not worn and open; the last one used is taken first, so that the others can grow old and be closed.
 """
 
@@ -21,6 +21,7 @@ class Key:
     source: str
     helo: str
     lmtp: bool
+    user: str = ""  # as whom we have logged in
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,25 @@
 
 from typing import Final
 
-from columba.common.hop.destination import destination
+from columba.common.hop.destination import destination, is_local
 from columba.common.ipc import wire
 from columba.common.log.event import Event
-from columba.delivery.attempt import Result
-from columba.delivery.outcome import Verdict
+from columba.delivery.job import Result
+from columba.delivery.outcome import Decision, Detail, Verdict
 
 FINAL: Final = frozenset({"delivered", "failed", "discarded"})
 
 
-def outcome_of(recipient: wire.Recipient, result: Result, keeper: str) -> wire.Outcome:
-    """Return the Outcome; a temporary result is `refused` until the chain has found a place for it."""
+def outcome_of(
+    recipient: wire.Recipient, result: Result, keeper: str, detail: Detail
+) -> wire.Outcome:
+    """Return the Outcome; a temporary result is `refused` until the chain has found a place for it.
+
+    This is the one place where `reply_detail = own` hides the hop: what goes up the chain, into the queue and
+    into reports has our own words; the log and the transcript keep the hop's.
+    """
     decision = result.decision
+    is_hidden = detail is Detail.OWN
     kind: wire.OutcomeKind
     match decision.verdict:
         case Verdict.DELIVERED:
@@ -31,14 +38,24 @@ def outcome_of(recipient: wire.Recipient, result: Result, keeper: str) -> wire.O
         kind=kind,
         code=decision.why.code,
         enhanced=decision.why.enhanced,
-        text=decision.why.text,
+        text=decision.own_words or decision.why.text if is_hidden else decision.why.text,
         address=recipient.address,
         original=recipient.original or recipient.address,
         route=destination(recipient.route, recipient.address),
-        hop=result.hop,
+        hop="" if is_hidden else result.hop,
         step="delivery",
         keeper=keeper if kind in FINAL else "",
+        success=_success(recipient, decision, result),
     )
+
+
+def _success(recipient: wire.Recipient, decision: Decision, result: Result) -> wire.Success:
+    """Return which report of success is left to us (RFC 3461 §5.2.2 and §5.3): none where the hop took it over."""
+    if decision.verdict is not Verdict.DELIVERED or "SUCCESS" not in recipient.notify:
+        return ""
+    if result.passes_dsn:
+        return ""
+    return "delivered" if is_local(recipient.route) else "relayed"
 
 
 def log_result(

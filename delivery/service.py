@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from columba.common.clock import SystemClock, left_s
-from columba.common.dns.client import Client, Server, parse_server, system_servers
+from columba.common.dns.client import Client, name_servers
 from columba.common.errors import ConfigError
 from columba.common.hop.chain import Delays
 from columba.common.hop.keeper import Keeper
@@ -22,20 +22,24 @@ from columba.common.hop.parts import make_chain, make_queue
 from columba.common.hop.serving import NOT_OURS, Serving
 from columba.common.ipc import wire
 from columba.common.ipc.server import Answer, Incoming
+from columba.common.lookup.open import open_table
 from columba.common.net.check import Check
 from columba.common.net.tls import client_context
 from columba.common.off_loop import OffLoop
 from columba.common.service import Context
 from columba.delivery.attempt import Attempts, Tools, Ways
-from columba.delivery.connect import Finder
+from columba.delivery.connect import Families, Finder
 from columba.delivery.filing import Filer
 from columba.delivery.health import Health
+from columba.delivery.logins import Logins
 from columba.delivery.maildir import Maildirs
 from columba.delivery.outcome import Detail
 from columba.delivery.pool import Limits, Pool
 from columba.delivery.settings import Settings
+from columba.delivery.source import NoSourceError, Source, Sources, make_source
 from columba.delivery.step import DeliveryStep, Policy
-from columba.delivery.window import Windows
+from columba.delivery.transcript import Shelf
+from columba.delivery.window import Bounds, Windows
 
 TICK_S: Final = 1.0
 KEEPER_TICKS: Final = 5
@@ -44,6 +48,7 @@ HURRY_NS: Final = (
     19_000_000_000  # promises §1.1: D comes nearer, and we answer ten seconds before it
 )
 MAIL_THREADS: Final = 8
+SHARE: Final = 4  # one destination gets at most a quarter of a process (promises §9)
 
 
 class Delivery(Serving):
@@ -63,7 +68,16 @@ class Delivery(Serving):
                 settings.connection_cache_size,
             )
         )
-        self._windows = Windows(settings.destination_concurrency, settings.destination_rate)
+        share = max(1, context.birth.client_limit // SHARE)
+        self._windows = Windows(
+            Bounds(
+                most=min(settings.destination_concurrency, share),
+                per_minute=settings.destination_rate,
+                first=settings.destination_concurrency_first,
+                share=share,
+            )
+        )
+        self._shelf = Shelf(settings.transcript_memory)
         self._mail_threads = OffLoop(MAIL_THREADS, "maildir")
         self._step: DeliveryStep | None = None
 
@@ -107,15 +121,20 @@ class Delivery(Serving):
         context, settings = self._context, self._context.settings
         ways = Ways(
             settings.hostname,
-            Detail(settings.reply_detail),
             settings.connect_timeout,
             settings.greeting_timeout,
+            tuple(word.upper() for word in settings.ignored_extensions),
+            settings.mx_address_limit,
         )
+        sources = sources_of(settings)
         tools = Tools(
-            self._finder(),
+            self._finder(sources),
             self._pool,
             Health(settings.host_down_time),
             self._windows,
+            sources,
+            self._logins(),
+            self._shelf,
             contexts,
             context.off_loop,
             context.event,
@@ -130,6 +149,7 @@ class Delivery(Serving):
                 recipients_max=settings.destination_recipients,
                 delays=Delays(settings.takeover_delay, settings.in_doubt_delay),
                 retry_s=settings.queue_retry_first,
+                detail=Detail(settings.reply_detail),
             ),
             Attempts(tools, ways),
             Filer(maildirs, settings.hostname, self._mail_threads),
@@ -141,12 +161,23 @@ class Delivery(Serving):
             event=context.event,
         )
 
-    def _finder(self) -> Finder:
+    def _finder(self, sources: Sources) -> Finder:
         settings = self._context.settings
-        servers = dns_servers(settings.dns_servers)
-        own_names = frozenset({settings.hostname.lower()})
-        source = random.SystemRandom()
-        return Finder(Client(servers), own_names, source, settings.inet_preference == "ipv6")
+        return Finder(
+            Client(name_servers(settings.dns_servers)),
+            frozenset({settings.hostname.lower(), *sources.names}),
+            random.SystemRandom(),
+            Families(settings.inet_preference),
+            settings.mx_host_limit,
+        )
+
+    def _logins(self) -> Logins:
+        settings, table = self._context.settings, None
+        if settings.relay_credentials:
+            table = open_table(
+                "relay_credentials", settings.relay_credentials, self._context.off_loop
+            )
+        return Logins(table, settings.relay_auth_in_clear)
 
     async def _handle(self, call: Incoming) -> Answer:
         match call.request:
@@ -190,12 +221,23 @@ class Delivery(Serving):
                 self._windows.sweep(now_ns)
 
 
-def dns_servers(words: list[str]) -> tuple[Server, ...]:
-    """Return the configured name servers, else the system's. Raises ConfigError."""
+def sources_of(settings: Settings) -> Sources:
+    """Return the configured sources and pools. Raises ConfigError."""
+    sources: dict[str, Source] = {}
+    pools: dict[str, list[str]] = {}
+    for name, section in settings.source.items():
+        sources[name] = make_source(name, section.address, section.helo)
+        for pool in section.pools:
+            pools.setdefault(pool, []).append(name)
+    both = set(sources) & set(pools)
+    if both:
+        raise ConfigError(f"source {min(both)}: a pool has the same name")
+    made = Sources(sources, pools, settings.default_source, random.SystemRandom().choice)
     try:
-        return tuple(parse_server(word) for word in words) or system_servers()
-    except ValueError as error:
-        raise ConfigError(f"dns_servers: {error}") from error
+        made.draw("")
+    except NoSourceError as error:
+        raise ConfigError(f"default_source: {error}") from error
+    return made
 
 
 def tls_contexts(ca_file: str) -> dict[Check, ssl.SSLContext]:

@@ -5,21 +5,67 @@ Pure: declarations only.
 
 from dataclasses import dataclass
 
-from columba.common.config.general import FirstRetry, General, Handing, ReplyDetail
-from columba.common.config.schema import Kind, setting
+from columba.common.config.general import Dns, FirstRetry, General, Handing
+from columba.common.config.schema import Kind, named, setting
 
 
 @dataclass(frozen=True)
-class Settings(Handing, FirstRetry, ReplyDetail, General):
+class SourceSection:
+    """`source NAME { … }`: addresses of this machine that mail leaves from, and the name that goes with them."""
+
+    address: list[str] = setting(
+        Kind.STRLIST, "", "Local address; one of IPv4 and one of IPv6 at most."
+    )
+    helo: str = setting(Kind.STR, "", "Name said in EHLO from here; empty: hostname.")
+    pools: list[str] = setting(
+        Kind.STRLIST, "", "Pools that this source belongs to; a try draws one source of a pool."
+    )
+
+
+@dataclass(frozen=True)
+class Settings(Handing, FirstRetry, Dns, General):
     """What a delivery process knows."""
 
-    dns_servers: list[str] = setting(
+    inet_preference: str = setting(
+        Kind.ENUM,
+        "ipv6",
+        "Address family tried first, or the only one used.",
+        choices=("ipv6", "ipv4", "ipv6-only", "ipv4-only"),
+    )
+    source: dict[str, SourceSection] = named(SourceSection, "Addresses that mail leaves from.")
+    default_source: str = setting(
+        Kind.STR,
+        "",
+        "Source, pool or address of routes that name none; empty: what the system takes.",
+    )
+    relay_credentials: str = setting(
+        Kind.STR,
+        "",
+        "Look-up table, as a URL, from HOST:PORT or HOST of a relay to USER:PASSWORD.",
+        secret=True,
+    )
+    relay_auth_in_clear: bool = setting(
+        Kind.BOOL, "no", "Log in to relays also where there is no TLS to protect the password."
+    )
+    ignored_extensions: list[str] = setting(
         Kind.STRLIST,
         "",
-        "Name servers, ADDRESS or ADDRESS:PORT, [IPv6]:PORT; empty: those of /etc/resolv.conf.",
+        "EHLO keywords of hops that are not used, such as CHUNKING or PIPELINING.",
     )
-    inet_preference: str = setting(
-        Kind.ENUM, "ipv6", "Address family tried first.", choices=("ipv6", "ipv4")
+    reply_detail: str = setting(
+        Kind.ENUM,
+        "hop",
+        "What our answers and reports tell of the next hop: its name and words, or only our own words.",
+        choices=("hop", "own"),
+    )
+    transcript_memory: int = setting(
+        Kind.SIZE,
+        "4M",
+        "Memory of one process for what was said to hops, which columbadm trace shows; 0 keeps nothing.",
+    )
+    mx_host_limit: int = setting(Kind.UINT, "10", "Hosts of a domain that are tried for one mail.")
+    mx_address_limit: int = setting(
+        Kind.UINT, "20", "Addresses that are tried for one mail, over all hosts."
     )
     smtp_port: int = setting(Kind.PORT, "25", "Port of MX hosts.")
     mail_root: str = setting(
@@ -47,7 +93,15 @@ class Settings(Handing, FirstRetry, ReplyDetail, General):
         Kind.UINT, "200", "Idle connections kept by one process; 0 turns reuse off."
     )
     destination_concurrency: int = setting(
-        Kind.UINT, "50", "Transactions at the same time to one destination, per process."
+        Kind.UINT,
+        "50",
+        "Most transactions at the same time to one destination, per process; never over a quarter of it.",
+    )
+    destination_concurrency_first: int = setting(
+        Kind.UINT,
+        "20",
+        "Transactions at the same time to a new destination; success lets them grow, 4xx and lost "
+        "connections shrink them.",
     )
     destination_rate: int = setting(
         Kind.UINT, "0", "Transactions a minute to one destination, per process; 0 is unlimited."

@@ -24,12 +24,14 @@ from columba.common.ipc.server import Incoming
 from columba.common.ipc.spool import BodySource, open_body
 from columba.common.log.event import Event
 from columba.common.off_loop import OffLoop
-from columba.delivery import attempt
-from columba.delivery.attempt import Attempts, Job, Result
+from columba.delivery.attempt import Attempts
 from columba.delivery.commitment import Commitment
 from columba.delivery.content import Content
 from columba.delivery.filing import Filer
-from columba.delivery.outcome import Decision, Verdict
+from columba.delivery.job import FULL, Job, Result
+from columba.delivery.job import LATE as GIVEN_UP
+from columba.delivery.job import UNREADABLE as NOT_READ
+from columba.delivery.outcome import Decision, Detail, Verdict
 from columba.delivery.report import FINAL, log_result, outcome_of
 from columba.delivery.target import NoTargetError, Target, grouped, target_of
 
@@ -37,7 +39,8 @@ STORE_NS: Final = 1_500_000_000  # what storing may take before the call's deadl
 LAST_NS: Final = 5_000_000_000  # with less than this left nobody ends a message (promises §1.1)
 CLEAN_S: Final = 1.0
 LATE_MAX: Final = 2000
-UNREADABLE: Final = attempt.UNREADABLE.why
+UNREADABLE: Final = NOT_READ.why
+UNTRIED: Final = (GIVEN_UP.why.text, FULL.why.text)
 CRASHED: Final = Decision(
     Verdict.TEMPORARY, Why(451, "4.3.0", "A part of the system failed, try again later")
 )
@@ -67,6 +70,7 @@ class Policy:
     recipients_max: int
     delays: Delays
     retry_s: float
+    detail: Detail = Detail.HOP
 
 
 class DeliveryStep:
@@ -195,6 +199,7 @@ class DeliveryStep:
             commitment=commitment,
             deadline_ns=handoff.deadline_ns - STORE_NS,
             is_client=handoff.origin == "client",
+            id=handoff.id,
         )
         return self._run(mail, recipients, commitment, self._attempts.run(job))
 
@@ -228,9 +233,12 @@ class DeliveryStep:
         took_ms = (time.monotonic_ns() - began_ns) / 1e6
         outcomes = []
         for recipient, result in zip(recipients, results, strict=True):
-            outcomes.append(outcome_of(recipient, result, self._policy.name))
+            outcomes.append(self._outcome_of(recipient, result))
             log_result(self._event, mail.handoff, recipient, result, took_ms)
         return outcomes
+
+    def _outcome_of(self, recipient: wire.Recipient, result: Result) -> wire.Outcome:
+        return outcome_of(recipient, result, self._policy.name, self._policy.detail)
 
     async def _wait(
         self, mail: Mail, runs: Sequence[Run], body: BodySource
@@ -253,9 +261,7 @@ class DeliveryStep:
             elif run.commitment.is_entered:
                 doubtful.append(run)
             else:
-                outcomes += [
-                    outcome_of(r, Result(attempt.LATE), self._policy.name) for r in run.recipients
-                ]
+                outcomes += [self._outcome_of(r, Result(GIVEN_UP)) for r in run.recipients]
         self._watch(mail, doubtful, body)
         return outcomes, [r for run in doubtful for r in run.recipients]
 
@@ -352,8 +358,9 @@ class DeliveryStep:
         return await self._chain.store(mail, "delivery", TOO_LATE, until_ns, rest_s, in_doubt=True)
 
     def _due_s(self, replies: Sequence[wire.Outcome]) -> float:
-        """What a hop has answered rests as after a first try; what had no time is due at once."""
-        return self._policy.retry_s if any(o.hop for o in replies) else 0.0
+        """What was tried rests as after a first try; what had no time is due at once."""
+        is_tried = any(o.text not in UNTRIED for o in replies)
+        return self._policy.retry_s if is_tried else 0.0
 
 
 def _first_why(replies: Sequence[wire.Outcome]) -> Why:

@@ -1,17 +1,57 @@
 """How many transactions one destination gets at a time, and how many a minute.
 
-Whoever finds no room waits in line until its deadline. The rate is a GCRA: a minute's share may come at once,
-then one per interval.
+Whoever finds no room waits in line until its deadline; the line too is bounded, so that one destination never takes
+more than its share of the process (promises §9). The room grows by one with each full round of successes and shrinks
+by one with each sign of pressure, as Postfix's queue manager does it. The rate is a GCRA: a minute's share may come
+at once, then one per interval.
 """
 
 import asyncio
 import contextlib
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 MINUTE_NS: Final = 60_000_000_000
 WINDOWS_MAX: Final = 10_000
+MEMORY_NS: Final = 600_000_000_000  # how long it is remembered that a destination is under pressure
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of one destination: transactions at a time at most and at first, a minute (0 = unlimited), and with the line."""
+
+    most: int
+    per_minute: int = 0
+    first: int = 20
+    share: int = 1 << 31
+
+
+class Room:
+    """How many transactions at a time a destination can bear. Pure: the time is an argument."""
+
+    def __init__(self, first: int, most: int) -> None:
+        self._most, self._first = most, min(first, most)
+        self._size = float(self._first)
+        self._learnt_ns = 0
+
+    @property
+    def size(self) -> int:
+        """Return the room, at least 1."""
+        return int(self._size)
+
+    def learn(self, is_pressed: bool, now_ns: int) -> None:
+        """Grow with a success by 1/room, shrink under pressure by 1."""
+        self._learnt_ns = now_ns
+        if is_pressed:
+            self._size = max(1.0, self._size - 1)
+        elif self._size < self._most:
+            self._size = min(float(self._most), self._size + 1 / int(self._size))
+
+    def is_fresh(self, now_ns: int) -> bool:
+        """Tell whether there is nothing to remember."""
+        return self._size >= self._first or now_ns - self._learnt_ns > MEMORY_NS
 
 
 class Rate:
@@ -40,21 +80,31 @@ class Rate:
 class Window:
     """One destination."""
 
-    def __init__(self, concurrency: int, per_minute: int) -> None:
-        self._room = concurrency
-        self._rate = Rate(per_minute)
+    def __init__(self, bounds: Bounds) -> None:
+        self._room = Room(bounds.first, bounds.most)
+        self._rate = Rate(bounds.per_minute)
+        self._share = bounds.share
         self._line: deque[asyncio.Future[None]] = deque()
         self.active = 0
 
     def is_idle(self, now_ns: int) -> bool:
         """Tell whether the window may be forgotten."""
-        return not self.active and not self._line and self._rate.is_fresh(now_ns)
+        if self.active or self._line:
+            return False
+        return self._rate.is_fresh(now_ns) and self._room.is_fresh(now_ns)
+
+    def learn(self, is_pressed: bool) -> None:
+        """Say how a transaction went; is_pressed: the destination asks for less, or does not answer."""
+        self._room.learn(is_pressed, time.monotonic_ns())
 
     async def enter(self, deadline_ns: int) -> bool:
         """Wait for room until the deadline; return whether there is some. Then leave() is owed."""
-        if self.active >= self._room and not await self._wait_turn(deadline_ns):
+        if self.active + len(self._line) >= self._share:
             return False
-        self.active += 1
+        if self.active < self._room.size and not self._line:
+            self.active += 1
+        elif not await self._wait_turn(deadline_ns):
+            return False
         while (wait_ns := self._rate.wait_ns(time.monotonic_ns())) > 0:
             if time.monotonic_ns() + wait_ns > deadline_ns:
                 self.leave()
@@ -70,43 +120,40 @@ class Window:
     def leave(self) -> None:
         """Make room for the next in line."""
         self.active -= 1
-        while self._line:
+        while self._line and self.active < self._room.size:
             waiter = self._line.popleft()
             if not waiter.done():
+                self.active += 1  # the turn is taken before the waiter runs
                 waiter.set_result(None)
-                return
 
     async def _wait_turn(self, deadline_ns: int) -> bool:
-        while self.active >= self._room:
-            waiter = asyncio.get_running_loop().create_future()
-            self._line.append(waiter)
-            left_s = (deadline_ns - time.monotonic_ns()) / 1e9
-            try:
-                async with asyncio.timeout(max(left_s, 0)):
-                    await waiter
-            except TimeoutError:
-                self._forget(waiter)
-                return False
-            except asyncio.CancelledError:
-                self._forget(waiter)
-                raise
+        waiter = asyncio.get_running_loop().create_future()
+        self._line.append(waiter)
+        left_s = (deadline_ns - time.monotonic_ns()) / 1e9
+        try:
+            async with asyncio.timeout(max(left_s, 0)):
+                await waiter
+        except TimeoutError:
+            self._forget(waiter)
+            return False
+        except asyncio.CancelledError:
+            self._forget(waiter)
+            raise
         return True
 
     def _forget(self, waiter: "asyncio.Future[None]") -> None:
         """Leave the line; a turn that came at the same instant goes to the next."""
         with contextlib.suppress(ValueError):
             self._line.remove(waiter)
-        if waiter.done() and not waiter.cancelled() and self._line:
-            following = self._line.popleft()
-            if not following.done():
-                following.set_result(None)
+        if waiter.done() and not waiter.cancelled():
+            self.leave()
 
 
 class Windows:
     """The windows of all destinations of one process."""
 
-    def __init__(self, concurrency: int, per_minute: int) -> None:
-        self._concurrency, self._per_minute = concurrency, per_minute
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
         self._windows: dict[str, Window] = {}
 
     def of(self, destination: str) -> Window:
@@ -115,7 +162,7 @@ class Windows:
         if window is None:
             if len(self._windows) >= WINDOWS_MAX:
                 self.sweep(time.monotonic_ns())
-            window = self._windows[destination] = Window(self._concurrency, self._per_minute)
+            window = self._windows[destination] = Window(self._bounds)
         return window
 
     def sweep(self, now_ns: int) -> None:

@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-import msgspec
-
 from columba.common import limits
 from columba.common.hop.mail import ACCEPTED
 from columba.common.ipc import wire
@@ -85,14 +83,6 @@ def soften(reply: Reply) -> Reply:
     enhanced = "4" + reply.enhanced[1:] if reply.enhanced else ""
     lines = tuple("4" + line[1:] if line[:2] == "5." else line for line in reply.lines)
     return Reply(450, enhanced, lines)
-
-
-def own_words(outcome: wire.Outcome) -> wire.Outcome:
-    """Return an outcome without the hop's words, for reply_detail = own."""
-    words = {"delivered": "Delivered", "failed": "Delivery failed"}.get(
-        outcome.kind, "Delivery not possible now"
-    )
-    return msgspec.structs.replace(outcome, text=words, hop="")
 
 
 def _for_each(numbers: Sequence[str], outcomes: Sequence[wire.Outcome]) -> list[wire.Outcome]:

@@ -22,7 +22,7 @@ from columba.common.mail.received import is_looping, received
 from columba.common.service import Context
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
-from columba.smtpd.answer import Answer, Duty, answer, answer_each, own_words, prdr_replies
+from columba.smtpd.answer import Answer, Duty, answer, answer_each, prdr_replies
 from columba.smtpd.fence import fence_base
 from columba.smtpd.session import Role, Session
 from columba.smtpd.settings import Settings
@@ -205,8 +205,6 @@ class Handoff:
         self, session: Session, transaction: Transaction, result: StepResult
     ) -> tuple[Answer, ...]:
         outcomes = result.outcomes
-        if self._settings.reply_detail == "own":
-            outcomes = tuple(own_words(outcome) for outcome in outcomes)
         if session.role is Role.LMTP or transaction.wants_each:
             return answer_each(transaction.id, transaction.numbers, outcomes)
         return (answer(transaction.id, transaction.numbers, outcomes),)

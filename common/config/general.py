@@ -185,18 +185,6 @@ class FirstRetry:
 
 
 @dataclass(frozen=True)
-class ReplyDetail:
-    """What clients hear of the next hop."""
-
-    reply_detail: str = setting(
-        Kind.ENUM,
-        "hop",
-        "What our answers tell of the next hop: its name and words, or only our own words.",
-        choices=("hop", "own"),
-    )
-
-
-@dataclass(frozen=True)
 class Dns:
     """Who is asked in the domain name system."""
 

@@ -2,7 +2,8 @@
 
 Pure: answers and a source of randomness go in; a list of hosts or one reason why there is none comes
 out. It never decides that mail is refused for good except where the DNS says so for certain: a name
-that does not exist, or a null MX. Whatever may be a passing fault of the DNS is temporary.
+that does not exist, a null MX, or a best MX that is this server. Whatever may be a passing fault of the DNS is
+temporary.
 Sources: RFC 5321 §5.1, RFC 7505 (null MX), RFC 3463 (enhanced codes).
 """
 
@@ -26,7 +27,7 @@ class MxHosts:
 
 @dataclass(frozen=True, slots=True)
 class MxProblem:
-    """Why no host can be tried: `permanent` only for NXDOMAIN and null MX."""
+    """Why no host can be tried: `permanent` only for NXDOMAIN, null MX, and an MX that is ourselves."""
 
     permanent: bool
     code: int
@@ -60,14 +61,14 @@ def mx_hosts(
     records = answer.mx()
     if not records:
         if domain.lower() in own_names:
-            return _loop(domain)
+            return loop_of(domain)
         return MxHosts((domain.lower(),), answer.secure, is_implicit=True)
     real = [record for record in records if record.host]
     if not real:  # RFC 7505 §3: one record, "." as host
         return MxProblem(True, 556, "5.1.10", f"Domain {domain} does not accept mail (null MX)")
     better = _better_than_us(real, own_names)
     if not better:
-        return _loop(domain)
+        return loop_of(domain)
     return MxHosts(_ordered(better, shuffle)[:limit], answer.secure)
 
 
@@ -84,15 +85,16 @@ def host_addresses(ipv4: Answer, ipv6: Answer, ipv6_first: bool, limit: int) -> 
     return Addresses((), ipv4.secure and ipv6.secure, reason)
 
 
+def loop_of(domain: str) -> MxProblem:
+    """Return the problem of a domain whose mail comes to us although we do not serve it (RFC 5321 §5.1)."""
+    text = f"MX of {domain} points to this server, which does not serve it"
+    return MxProblem(True, 554, "5.4.6", text, alert=True)
+
+
 def no_addresses(domain: str, reasons: Sequence[str]) -> MxProblem:
     """Return the problem of a domain none of whose hosts has an address: always temporary."""
     detail = "; ".join(reasons[:3])
     return MxProblem(False, 451, "4.4.4", f"No mail host of {domain} has an address ({detail})")
-
-
-def _loop(domain: str) -> MxProblem:
-    text = f"MX of {domain} points to this server, which does not serve it"
-    return MxProblem(False, 451, "4.4.6", text, alert=True)
 
 
 def _better_than_us(records: list[MxRecord], own_names: frozenset[str]) -> list[MxRecord]:

@@ -43,6 +43,7 @@ __all__ = [
 
 StepName = Literal["sieve", "route", "dkim", "delivery"]
 MayQueue = Literal["yes", "hold", "no"]
+Success = Literal["", "relayed", "delivered"]
 OutcomeKind = Literal["delivered", "failed", "queued", "refused", "discarded", "deferred", "rework"]
 
 
@@ -89,6 +90,8 @@ class Outcome(Frozen, frozen=True, kw_only=True):
         0  # deferred: 0 = the message as the caller sent it, else Outcomes.variants[n - 1]
     )
     in_doubt: bool = False
+    # delivered, NOTIFY=SUCCESS: the DSN that is ours to make, because the hop takes none ("relayed") or there is none
+    success: Success = ""
     recipient: Recipient | None = (
         None  # deferred: what a split is, so that the queue can hand it on
     )

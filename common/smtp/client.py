@@ -3,14 +3,16 @@
 Pure. enqueue(commands); write what data_to_send() gives; receive(octets), then next_event() until it says
 ClientWait. Commands leave in groups where the server offers PIPELINING (RFC 2920), else one by one; what can't
 succeed any more (RCPT and DATA after a refused MAIL, DATA without a recipient) is not sent but told as Skipped.
-After Answer(DATA, 354) the caller gives the message with send_body() and end_body(); for SMTP one BodyAnswer
-follows, for LMTP one for each accepted RCPT in order (RFC 2033 §4.2).
+After Answer(DATA, 354) the caller gives the message with send_body() and end_body(). Where the server offers CHUNKING
+(RFC 3030), begin_chunk() takes the place of DATA: the message is one chunk, the last, of a size that is said before.
+For SMTP one BodyAnswer follows, for LMTP (RFC 2033 §4.2) and after a 353 (PRDR) one for each accepted RCPT in order;
+with PRDR they are told only when the final reply is there, because until then the server has promised nothing.
 
 It does not know what a reply means for the mail, nor which hop this is.
 """
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -27,9 +29,9 @@ from columba.common.smtp.command import (
     Verb,
     format_command,
 )
-from columba.common.smtp.data import DataSender
+from columba.common.smtp.data import ChunkSender, DataSender
 from columba.common.smtp.extensions import Extensions
-from columba.common.smtp.params import NO_RCPT_PARAMS
+from columba.common.smtp.fit import fit_mail, fit_rcpt
 from columba.common.smtp.reply import ReplyParser
 from columba.common.smtp.state import LAST_IN_GROUP, Phase, next_phase, out_of_order
 
@@ -61,10 +63,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class BodyAnswer:
-    """The reply to end of data; index counts the accepted recipients (always 0 for SMTP)."""
+    """The reply to end of data: of the accepted recipient `index` alone when `is_own`, else of all (index 0)."""
 
     index: int
     reply: Reply
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,8 @@ class ClientConnection:
     """One session. `extensions` is what the last EHLO or LHLO offered; `accepted` the recipients taken so far."""
 
     __slots__ = (
-        "_auth", "_body", "_buffer", "_events", "_ignored", "_lmtp", "_output", "_parser", "_phase",
-        "_queue", "_reply_line", "_sent", "_told", "accepted", "extensions",
+        "_auth", "_body", "_buffer", "_each", "_events", "_ignored", "_lmtp", "_output", "_parser", "_phase",
+        "_prdr", "_queue", "_reply_line", "_sent", "_told", "accepted", "extensions",
     )  # fmt: skip
 
     def __init__(
@@ -107,7 +110,9 @@ class ClientConnection:
         self._events: deque[ClientEvent] = deque()
         self._output = b""
         self._auth: Command | None = None  # the AUTH whose exchange is open
-        self._body: DataSender | None = None
+        self._body: DataSender | ChunkSender | None = None
+        self._prdr = False  # the server knows that we take a reply for each recipient
+        self._each: list[Reply] | None = None  # those replies, after a 353
         self._told = -1  # answers to the end of data that were told; -1 = no end is open
         self._ignored = 0  # replies to come that concern nobody
         self.accepted: list[Rcpt] = []
@@ -125,10 +130,11 @@ class ClientConnection:
 
     @property
     def body_answers_due(self) -> int:
-        """Return how many answers to the end of data are still to come."""
+        """Return how many answers to the end of data are still to be told; with PRDR at least so many."""
+        told = sum(isinstance(event, BodyAnswer) for event in self._events)
         if self._told < 0:
-            return 0
-        return (len(self.accepted) if self._lmtp else 1) - self._told
+            return told
+        return told + (len(self.accepted) if self._lmtp else 1) - self._told
 
     def hello(self, name: bytes) -> None:
         """Enqueue LHLO or EHLO; a server that refuses EHLO for good is greeted with HELO (RFC 5321 §3.2)."""
@@ -152,7 +158,7 @@ class ClientConnection:
             self._check(command)
             self._sent.append(command)
             if isinstance(command, Mail):
-                self.accepted = []
+                self.accepted, self._prdr = [], command.params.prdr
             self._output += format_command(command)
         output, self._output = self._output, b""
         return output
@@ -178,6 +184,17 @@ class ClientConnection:
             reply = self._parser.feed(line.removesuffix(b"\r"))
             if reply is not None:
                 self._take(reply)
+
+    def begin_chunk(self, size: int) -> bytes:
+        """Return "BDAT size LAST": so many octets of message follow by send_body(), then end_body().
+
+        Raises LocalProtocolError where CHUNKING was not offered, or no recipient waits for a message.
+        """
+        is_due = self._phase is Phase.RCPT and self.accepted and not self._sent and not self._queue
+        if not is_due or "CHUNKING" not in self.extensions:
+            raise LocalProtocolError("no chunk may be sent now")
+        self._phase, self._body = Phase.BODY, ChunkSender(size)
+        return b"BDAT %d LAST\r\n" % size
 
     def send_body(self, chunk: bytes) -> bytes:
         """Return the wire form of a part of the message. Raises LocalProtocolError for a bare CR or LF."""
@@ -285,56 +302,31 @@ class ClientConnection:
         return False
 
     def _take_body_answer(self, reply: Reply) -> None:
+        if reply.code == 353 and self._prdr and self._each is None:
+            self._each = []
+            return
         if reply.code // 100 == 3:
             raise RemoteProtocolError(f"{reply.code} in answer to the end of data")
-        self._events.append(BodyAnswer(self._told, reply))
-        self._told += 1
-        if self.body_answers_due <= 0:
-            self._told = -1
+        if self._each is not None and len(self._each) < len(self.accepted) and reply.code != 421:
+            self._each.append(reply)
+            return
+        self._tell(reply)
+        if self._told >= (len(self.accepted) if self._lmtp else 1):
+            self._told, self._each = -1, None
             self._phase = next_phase(self._phase, Verb.DATA, reply)
             self.accepted = []
         self._close_on_421(reply)
 
+    def _tell(self, reply: Reply) -> None:
+        """With PRDR a recipient's 2xx holds only where the final reply is 2xx too."""
+        if self._each is None:
+            self._events.append(BodyAnswer(self._told, reply, is_own=self._lmtp))
+        else:
+            said = [*self._each, *[reply] * (len(self.accepted) - len(self._each))]
+            final = [one if reply.positive or not one.positive else reply for one in said]
+            self._events.extend(BodyAnswer(n, one, is_own=True) for n, one in enumerate(final))
+        self._told += 1
+
     def _close_on_421(self, reply: Reply) -> None:
         if reply.code == 421:
             self._phase = Phase.CLOSED
-
-
-def fit_mail(command: Mail, offered: Extensions) -> Mail:
-    """Return MAIL with only those parameters that the server offers.
-
-    What can't be left out without harm is named by missing(); the caller asks that first.
-    """
-    params = command.params
-    dsn = "DSN" in offered
-    fitting = replace(
-        params,
-        size=params.size if "SIZE" in offered else None,
-        body=params.body if "8BITMIME" in offered else "",
-        smtputf8=params.smtputf8 and "SMTPUTF8" in offered,
-        ret=params.ret if dsn else "",
-        envid=params.envid if dsn else b"",
-        auth=params.auth if "AUTH" in offered else b"",
-        requiretls=params.requiretls and "REQUIRETLS" in offered,
-    )
-    return command if fitting == params else replace(command, params=fitting)
-
-
-def fit_rcpt(command: Rcpt, offered: Extensions) -> Rcpt:
-    """Return RCPT with only those parameters that the server offers."""
-    if command.params == NO_RCPT_PARAMS or "DSN" in offered:
-        return command
-    return replace(command, params=NO_RCPT_PARAMS)
-
-
-def missing(command: Mail, offered: Extensions) -> tuple[str, ...]:
-    """Return the extensions that this mail can't do without and the server does not offer.
-
-    SMTPUTF8 (RFC 6531 §3.2), REQUIRETLS (RFC 8689 §4.2.1), 8BITMIME (RFC 6152 §3).
-    """
-    needs = {
-        "SMTPUTF8": command.params.smtputf8,
-        "REQUIRETLS": command.params.requiretls,
-        "8BITMIME": command.params.body == "8BITMIME",
-    }
-    return tuple(keyword for keyword, needed in needs.items() if needed and keyword not in offered)

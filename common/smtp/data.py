@@ -82,8 +82,8 @@ def _held_back(text: bytes) -> int:
     return 0
 
 
-class DataSender:
-    """Stuffs dots into a message that goes out in chunks."""
+class _Sender:
+    """Lets a message out in chunks, and no bare CR or LF with it."""
 
     __slots__ = ("_held", "_last")
 
@@ -93,8 +93,8 @@ class DataSender:
         )
         self._held = b""
 
-    def send(self, chunk: bytes) -> bytes:
-        """Return the wire form of a chunk.
+    def _checked(self, chunk: bytes) -> bytes:
+        """Return what may leave now of a chunk; its last CR waits for what follows it.
 
         Raises LocalProtocolError for a bare CR or LF: the caller must close without an end of data, so
         that nothing is handed over.
@@ -103,22 +103,60 @@ class DataSender:
         self._held = b""
         if text.endswith(b"\r"):
             text, self._held = text[:-1], b"\r"
-        if not text:
-            return b""
         pairs = text.count(b"\r\n")
         if text.count(b"\n") != pairs or text.count(b"\r") != pairs:
             raise LocalProtocolError("a bare CR or LF in a message that goes out")
-        starts_line = self._last == b"\r\n"
         self._last = (self._last + text)[-2:]
+        return text
+
+    def _missing_line_end(self) -> bytes:
+        """Return the line end that a message needs which has none. Raises LocalProtocolError for a bare CR."""
+        if self._held:
+            raise LocalProtocolError("a bare CR at the end of a message that goes out")
+        return b"" if self._last == b"\r\n" else b"\r\n"
+
+
+class DataSender(_Sender):
+    """Stuffs dots into a message that goes out in chunks."""
+
+    __slots__ = ()
+
+    def send(self, chunk: bytes) -> bytes:
+        """Return the wire form of a chunk. Raises LocalProtocolError for a bare CR or LF."""
+        starts_line = self._last == b"\r\n"
+        text = self._checked(chunk)
         if b"\r\n." in text:
             text = text.replace(b"\r\n.", b"\r\n..")
         return b"." + text if starts_line and text.startswith(b".") else text
 
     def finish(self) -> bytes:
         """Return the end of data; a line end is added to a message that has none."""
-        if self._held:
-            raise LocalProtocolError("a bare CR at the end of a message that goes out")
-        return b".\r\n" if self._last == b"\r\n" else b"\r\n.\r\n"
+        return self._missing_line_end() + b".\r\n"
+
+
+class ChunkSender(_Sender):
+    """Lets a message out as one BDAT chunk of a size that was said before (RFC 3030 §2)."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._left = size
+
+    def send(self, chunk: bytes) -> bytes:
+        """Return the wire form of a chunk. Raises LocalProtocolError for a bare CR or LF, or past the size."""
+        text = self._checked(chunk)
+        self._left -= len(text)
+        if self._left < 0:
+            raise LocalProtocolError("a message is greater than was said")
+        return text
+
+    def finish(self) -> bytes:
+        """Return the line end of a message that has none; the size has counted it."""
+        end = self._missing_line_end()
+        if self._left != len(end):
+            raise LocalProtocolError("a message has not the size that was said")
+        return end
 
 
 class HeaderCut:

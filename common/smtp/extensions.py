@@ -14,6 +14,18 @@ from columba.common.smtp.codes import Reply
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """RFC 9422 §4: mails in a session, recipients and recipients' domains in a transaction; 0 = not said."""
+
+    mails: int = 0
+    rcpts: int = 0
+    rcpt_domains: int = 0
+
+
+NO_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
 class Extensions:
     """EHLO keywords in capitals, in order, each with its arguments as sent."""
 
@@ -34,6 +46,16 @@ class Extensions:
     def auth(self) -> tuple[str, ...]:
         """Return the offered SASL mechanisms in capitals."""
         return tuple(word.upper() for word in self.offered.get("AUTH", ()))
+
+    @property
+    def limits(self) -> Limits:
+        """Return what LIMITS says; a word that is unknown or no number from 1 to 999999 says nothing."""
+        words = self.offered.get("LIMITS")
+        if not words:
+            return NO_LIMITS
+        found = dict(word.upper().split("=", 1) for word in words if "=" in word)
+        numbers = (_number(found.get(n, "")) for n in ("MAILMAX", "RCPTMAX", "RCPTDOMAINMAX"))
+        return Limits(*numbers)
 
     def without(self, *keywords: str) -> "Extensions":
         """Return the same without these keywords."""
@@ -60,6 +82,10 @@ def chosen(default: Iterable[str], words: Sequence[str]) -> tuple[str, ...]:
         raise ValueError(f"{unknown[0]} is not known (use {', '.join(OFFERABLE)})")
     base = plain or set(default)
     return tuple(keyword for keyword in OFFERABLE if keyword in base - taken)
+
+
+def _number(word: str) -> int:
+    return int(word) if word.isascii() and word.isdigit() and len(word) <= 6 else 0
 
 
 def offer(pairs: Iterable[tuple[str, str]]) -> Extensions:

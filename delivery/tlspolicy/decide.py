@@ -27,10 +27,17 @@ class Demand:
     check: Check
 
 
-def demand(route: TlsDemand, is_unix: bool, requiretls: bool) -> Demand:
-    """Return the demand. A unix socket needs no TLS. RFC 8689 §4.2.1: REQUIRETLS wants a verified name."""
-    if is_unix or (route == "none" and not requiretls):
+def demand(route: TlsDemand, is_unix: bool, requiretls: bool, hides_login: bool = False) -> Demand:
+    """Return the demand. A unix socket needs no TLS. RFC 8689 §4.2.1: REQUIRETLS wants a verified name.
+
+    hides_login: a password goes over this connection, and not in clear.
+    """
+    if is_unix:
         return Demand(Use.NEVER, Check.NOTHING)
     if route == "verify" or requiretls:
         return Demand(Use.ALWAYS, Check.NAME)
+    if hides_login:
+        return Demand(Use.ALWAYS, Check.NOTHING)
+    if route == "none":
+        return Demand(Use.NEVER, Check.NOTHING)
     return Demand(Use.ALWAYS if route == "encrypt" else Use.IF_OFFERED, Check.NOTHING)

@@ -9,11 +9,11 @@ import pytest
 
 from columba.common.dns.resolver import MxRecord, RecordType
 from columba.common.ipc import wire
-from columba.delivery.attempt import Result
+from columba.delivery.job import Result
 from columba.delivery.outcome import Verdict
 from columba.delivery.pool import Limits
 from columba.delivery.target import Target, TlsDemand
-from columba.delivery.window import Windows
+from columba.delivery.window import Bounds, Windows
 from tests.fakes.certificate import self_signed
 from tests.fakes.delivering import BODY, HEADER, Bench, content, host_target, job, seconds
 from tests.fakes.resolver import FakeResolver
@@ -251,7 +251,7 @@ async def test_what_the_names_say(peers: Peers) -> None:
         "null.test": ("failed", 556, "5.1.10"),
         "gone.test": ("failed", 550, "5.1.2"),
         "bad.test": ("temporary", 451, "4.4.3"),
-        "us.test": ("temporary", 451, "4.4.6"),
+        "us.test": ("failed", 554, "5.4.6"),
     }
     resolver.records["us.test", A] = ("127.0.0.1",)
     for name, expected in cases.items():
@@ -281,7 +281,7 @@ async def test_a_bare_newline_never_leaves(peers: Peers, bench: Bench) -> None:
 
 
 async def test_no_room_at_the_destination(peers: Peers) -> None:
-    windows = Windows(1, 0)
+    windows = Windows(Bounds(1))
     bench = Bench(windows=windows)
     hop = peers.hop()
     target = host_target(hop.port)

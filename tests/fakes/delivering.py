@@ -14,15 +14,18 @@ from columba.common.log.level import Level
 from columba.common.net.check import Check
 from columba.common.net.tls import client_context
 from columba.common.off_loop import OffLoop
-from columba.delivery.attempt import Attempts, Job, Tools, Ways
+from columba.delivery.attempt import Attempts, Tools, Ways
 from columba.delivery.commitment import Commitment
-from columba.delivery.connect import Finder
+from columba.delivery.connect import Families, Finder
 from columba.delivery.content import Content
 from columba.delivery.health import Health
-from columba.delivery.outcome import Detail
+from columba.delivery.job import Job
+from columba.delivery.logins import Logins
 from columba.delivery.pool import Limits, Pool
+from columba.delivery.source import Source, Sources
 from columba.delivery.target import Target, TlsDemand
-from columba.delivery.window import Windows
+from columba.delivery.transcript import Shelf
+from columba.delivery.window import Bounds, Windows
 from tests.fakes.resolver import FakeResolver
 
 HEADER = b"From: me@x.test\r\nSubject: hi\r\n"
@@ -38,23 +41,34 @@ class Bench:
         limits: Limits = Limits(300, 10, 100, 50),  # noqa: B008  # frozen
         windows: Windows | None = None,
         ca_file: str = "",
+        logins: Logins | None = None,
+        sources: dict[str, Source] | None = None,
     ) -> None:
         self.lines: list[str] = []
         self.pool = Pool(limits)
         self.health = Health(30)
+        self.shelf = Shelf(1 << 20)
         self.off_loop = OffLoop(2, "test")
         self._tasks: set[asyncio.Task[None]] = set()
         tools = Tools(
-            Finder(resolver or FakeResolver(), frozenset({"us.test"}), random.Random(1), True),
+            Finder(
+                resolver or FakeResolver(),
+                frozenset({"us.test"}),
+                random.Random(1),
+                Families.IPV6,
+            ),
             self.pool,
             self.health,
-            windows or Windows(10, 0),
+            windows or Windows(Bounds(10)),
+            Sources(sources or {}, {"all": list(sources or {})}, "", random.Random(1).choice),
+            logins or Logins(None, allows_clear=False),
+            self.shelf,
             {check: client_context(check, ca_file) for check in Check},
             self.off_loop,
             Event(self._log),
             self.spawn,
         )
-        self.attempts = Attempts(tools, Ways("us.test", Detail.HOP, 2.0, 2.0))
+        self.attempts = Attempts(tools, Ways("us.test", 2.0, 2.0))
 
     def spawn(self, work: Coroutine[object, object, None], what: str) -> None:
         assert what
@@ -113,4 +127,5 @@ def job(
         commitment=Commitment(SystemClock(), until_ns),
         deadline_ns=seconds(within_s),
         is_client=True,
+        id="01M",
     )

@@ -7,7 +7,7 @@ import pytest
 
 from columba.common.dns.client import Client, Server
 from columba.common.ipc import wire
-from columba.delivery.attempt import Result
+from columba.delivery.job import Result
 from columba.delivery.target import Target
 from tests.fakes.delivering import Bench, content, host_target, job
 from tests.peers.all import Peers

@@ -82,9 +82,20 @@ class Peers:
         path: str = "",
         features: tuple[str, ...] = FEATURES,
         tls: ssl.SSLContext | None = None,
+        logins: Mapping[str, str] | None = None,
+        mechanisms: str = "PLAIN LOGIN",
     ) -> Hop:
         """Start a scripted hop; see Hop."""
-        return self.keep(Hop(lmtp=lmtp, path=path, features=features, tls=tls))
+        return self.keep(
+            Hop(
+                lmtp=lmtp,
+                path=path,
+                features=features,
+                tls=tls,
+                logins=logins,
+                mechanisms=mechanisms,
+            )
+        )
 
     def postfix(
         self,

@@ -6,11 +6,13 @@ those given with `once`, in order, then those given with `always`, then the plai
 """
 
 import asyncio
+import base64
 import contextlib
 import ssl
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,6 +28,9 @@ PLAIN: Final = {
     "rset": "250 2.0.0 ok",
     "noop": "250 2.0.0 ok",
     "quit": "221 2.0.0 bye",
+    "chunk": "250 2.0.0 more",
+    "prdr": "353 for each",
+    "each": "250 2.1.5 ok",
 }
 FEATURES: Final = ("PIPELINING", "SIZE 52428800", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8")
 FRAMES: Final = 64 << 20
@@ -53,6 +58,10 @@ class Transaction:
     connection: int
     began_s: float
     tls: bool = False
+    login: str = ""
+    parameters: str = ""
+    prdr: bool = False
+    chunked: bool = False
     recipients: list[str] = field(default_factory=list)
     message: bytes = b""
     dot_s: float = 0.0
@@ -75,9 +84,12 @@ class Hop:
         path: str = "",
         features: tuple[str, ...] = FEATURES,
         tls: ssl.SSLContext | None = None,
+        logins: Mapping[str, str] | None = None,
+        mechanisms: str = "PLAIN LOGIN",
     ) -> None:
-        """Bind and serve. With tls, STARTTLS is offered."""
+        """Bind and serve. With tls, STARTTLS is offered; with logins (user to password), AUTH."""
         self.lmtp, self.features, self.tls = lmtp, features, tls
+        self.logins, self.mechanisms = logins or {}, mechanisms
         self.port = 0
         self.transactions: list[Transaction] = []
         self.connections = 0
@@ -193,7 +205,7 @@ class Conversation:
         self, hop: Hop, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
         self._hop, self._reader, self._writer, self._number = hop, reader, writer, number
-        self._helo = ""
+        self._helo = self._login = ""
         self._tls = False
         self._current: Transaction | None = None
 
@@ -222,7 +234,14 @@ class Conversation:
                 self._tls = True
             case "mail":
                 self._current = Transaction(
-                    self._helo, _address(argument), self._number, time.monotonic(), self._tls
+                    self._helo,
+                    _address(argument),
+                    self._number,
+                    time.monotonic(),
+                    self._tls,
+                    self._login,
+                    argument.partition(">")[2].strip(),
+                    "PRDR" in argument.upper().split(),
                 )
                 self._hop.transactions.append(self._current)
                 await self._do("mail")
@@ -230,6 +249,10 @@ class Conversation:
                 await self._recipient(_address(argument))
             case "data":
                 await self._data()
+            case "bdat" if "CHUNKING" in self._hop.features:
+                await self._bdat(argument)
+            case "auth" if self._hop.logins:
+                await self._auth(argument)
             case "quit":
                 await self._do("quit")
                 raise Closed
@@ -244,6 +267,8 @@ class Conversation:
         offers = [*self._hop.features]
         if self._hop.tls and not self._tls:
             offers.append("STARTTLS")
+        if self._hop.logins:
+            offers.append(f"AUTH {self._hop.mechanisms}")
         lines = ["hop.test", *offers]
         text = "\r\n".join(f"250-{line}" for line in lines[:-1]) + f"\r\n250 {lines[-1]}"
         await self._do("ehlo", plain=text)
@@ -264,11 +289,51 @@ class Conversation:
             return
         current = self._current
         text = await self._reader.readuntil(b"\r\n.\r\n")
-        current.dot_s = time.monotonic()
         current.message = text[:-3].replace(b"\r\n..", b"\r\n.").removeprefix(b".")
-        for recipient in current.recipients if self._hop.lmtp else [""]:
-            await self._do("dot", recipient, current=current)
+        await self._end(current)
+
+    async def _bdat(self, argument: str) -> None:
+        """Read a chunk; the last one ends the message."""
+        size, _, last = argument.partition(" ")
+        current = self._current
+        chunk = await self._reader.readexactly(int(size))
+        if current is None or not current.recipients:
+            await self._send("503 5.5.1 no recipients")
+            return
+        current.message += chunk
+        if last.upper() != "LAST":
+            await self._do("chunk")
+            return
+        current.chunked = True
+        await self._end(current)
+
+    async def _end(self, current: Transaction) -> None:
+        """Answer the end of a message: for all, for each (LMTP), or for each and for all (PRDR)."""
+        current.dot_s = time.monotonic()
+        if current.prdr and len(current.recipients) > 1:
+            await self._do("prdr")
+            for recipient in current.recipients:
+                await self._do("each", recipient)
+            await self._do("dot", current=current)
+        else:
+            for recipient in current.recipients if self._hop.lmtp else [""]:
+                await self._do("dot", recipient, current=current)
         self._current = None
+
+    async def _auth(self, argument: str) -> None:
+        """Let a client log in by PLAIN or LOGIN."""
+        mechanism, _, initial = argument.partition(" ")
+        if mechanism.upper() == "PLAIN":
+            _, user, password = base64.b64decode(initial).decode().split("\0")
+        else:
+            user, password = await self._ask("User Name"), await self._ask("Password")
+        taken = self._hop.logins.get(user) == password
+        await self._send("235 2.7.0 welcome" if taken else "535 5.7.8 wrong")
+        self._login = user if taken else ""
+
+    async def _ask(self, question: str) -> str:
+        await self._send("334 " + base64.b64encode(question.encode()).decode())
+        return base64.b64decode(await self._reader.readline()).decode()
 
     async def _do(
         self, stage: str, recipient: str = "", plain: str = "", current: Transaction | None = None

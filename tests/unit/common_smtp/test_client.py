@@ -13,8 +13,6 @@ from columba.common.smtp.client import (
     Greeting,
     Skipped,
     Unasked,
-    fit_mail,
-    missing,
 )
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.command import (
@@ -30,6 +28,7 @@ from columba.common.smtp.command import (
     Verb,
 )
 from columba.common.smtp.extensions import NONE, offer
+from columba.common.smtp.fit import fit_mail, missing
 from columba.common.smtp.params import MailParams
 from columba.common.smtp.server import Wait
 from columba.common.smtp.state import Phase

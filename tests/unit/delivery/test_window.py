@@ -9,7 +9,7 @@ from columba.delivery.commitment import Commitment
 from columba.delivery.health import ENTRIES_MAX, Health
 from columba.delivery.target import Endpoint, TlsDemand
 from columba.delivery.tlspolicy.decide import Demand, Use, demand
-from columba.delivery.window import MINUTE_NS, Rate, Window, Windows
+from columba.delivery.window import MEMORY_NS, MINUTE_NS, Bounds, Rate, Room, Window, Windows
 from tests.fakes.clock import FakeClock
 from tests.fakes.delivering import seconds
 
@@ -28,7 +28,7 @@ def test_a_minutes_share_may_come_at_once_then_one_per_interval() -> None:
 
 
 async def test_whoever_finds_no_room_waits_in_line() -> None:
-    window = Window(1, 0)
+    window = Window(Bounds(1, 0))
     assert await window.enter(seconds(1))
     order: list[int] = []
 
@@ -47,7 +47,7 @@ async def test_whoever_finds_no_room_waits_in_line() -> None:
 
 
 async def test_no_room_until_the_deadline() -> None:
-    window = Window(1, 0)
+    window = Window(Bounds(1, 0))
     await window.enter(seconds(1))
     assert not await window.enter(seconds(0.02))
     window.leave()
@@ -55,7 +55,7 @@ async def test_no_room_until_the_deadline() -> None:
 
 
 async def test_a_waiter_that_is_cancelled_takes_no_room_with_it() -> None:
-    window = Window(1, 0)
+    window = Window(Bounds(1, 0))
     await window.enter(seconds(1))
     first, second = (asyncio.ensure_future(window.enter(seconds(5))) for _ in range(2))
     await asyncio.sleep(0)
@@ -66,14 +66,61 @@ async def test_a_waiter_that_is_cancelled_takes_no_room_with_it() -> None:
 
 
 async def test_the_rate_turns_away_what_can_not_wait() -> None:
-    window = Window(5, 1)
+    window = Window(Bounds(5, 1))
     assert await window.enter(seconds(1))
     assert not await window.enter(seconds(1))
     assert window.active == 1
 
 
+def test_room_grows_with_each_round_and_shrinks_with_each_sign_of_pressure() -> None:
+    room = Room(first=5, most=7)
+    for _ in range(5):
+        room.learn(is_pressed=False, now_ns=0)
+    assert room.size == 6
+    for _ in range(20):
+        room.learn(is_pressed=False, now_ns=0)
+    assert room.size == 7
+    for _ in range(10):
+        room.learn(is_pressed=True, now_ns=SECOND)
+    assert room.size == 1 and not room.is_fresh(SECOND)
+    assert room.is_fresh(2 * SECOND + MEMORY_NS)
+    room.learn(is_pressed=False, now_ns=0)
+    assert room.size == 2
+    assert Room(first=20, most=3).size == 3
+
+
+async def test_one_destination_takes_no_more_than_its_share_with_the_line() -> None:
+    window = Window(Bounds(1, share=3))
+    assert await window.enter(seconds(1))
+    waiting = [asyncio.ensure_future(window.enter(seconds(5))) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert not await window.enter(seconds(5))  # at once
+    window.leave()
+    assert await waiting[0] and not waiting[1].done()
+    window.learn(is_pressed=False)
+    window.leave()
+    assert await waiting[1]
+
+
+async def test_room_that_has_grown_lets_more_in() -> None:
+    window = Window(Bounds(4, first=1))
+    assert await window.enter(seconds(1))
+    waiting = [asyncio.ensure_future(window.enter(seconds(5))) for _ in range(3)]
+    await asyncio.sleep(0)
+    window.learn(is_pressed=False)
+    window.leave()
+    await asyncio.sleep(0)
+    assert window.active == 2
+    window.learn(is_pressed=True)
+    window.leave()
+    await asyncio.sleep(0)
+    assert [one.done() for one in waiting] == [True, True, False] and window.active == 1
+    window.leave()
+    assert await waiting[2]
+
+
 def test_idle_windows_are_forgotten() -> None:
-    windows = Windows(1, 0)
+    windows = Windows(Bounds(1))
     first = windows.of("a")
     assert windows.of("a") is first
     windows.sweep(0)

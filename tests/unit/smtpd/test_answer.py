@@ -6,7 +6,7 @@ import pytest
 
 from columba.common.ipc.wire import Outcome, OutcomeKind
 from columba.common.smtp.codes import Reply, reply
-from columba.smtpd.answer import Duty, answer, answer_each, own_words, soften
+from columba.smtpd.answer import Duty, answer, answer_each, soften
 
 ID = "01JD0000000000000000000000"
 
@@ -129,10 +129,6 @@ def test_hop_words_are_one_clean_line() -> None:
     found = answer(ID, ["1"], [failed("1", text="a\r\n250 ok\té" + "x" * 1000)])
     line = found.reply.encode().decode()
     assert line.count("\r\n") == 1 and line.isascii() and len(line) < 420
-
-
-def test_own_words_hide_the_hop() -> None:
-    assert "ABC" not in answer(ID, ["1"], [own_words(delivered("1"))]).reply.text()
 
 
 def test_soften() -> None:

@@ -90,7 +90,7 @@ def test_when_we_are_the_best_it_is_a_loop() -> None:
         problem(found((10, "us.example"), (20, "b"))),
         problem(Answer(Status.NO_DATA), "us.example"),
     ):
-        assert (got.permanent, got.enhanced, got.alert) == (False, "4.4.6", True)
+        assert (got.permanent, got.enhanced, got.alert) == (True, "5.4.6", True)
 
 
 def test_addresses_of_both_families_come_in_turn() -> None:
