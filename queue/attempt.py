@@ -8,9 +8,8 @@ poison: held, and alone in the works when an administrator releases it. (promise
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
-
-import msgspec
 
 from columba.common.errors import (
     ConditionError,
@@ -23,13 +22,15 @@ from columba.common.errors import (
 from columba.common.faultpoint import reached
 from columba.common.ipc import wire
 from columba.common.ipc.client import Answer
-from columba.queue import message, outcome
+from columba.queue import message, outcome, reports
 from columba.queue.body import Bodies
 from columba.queue.bounce import Bounces
+from columba.queue.document import RecordError
 from columba.queue.owner import Holding
-from columba.queue.record import BOUNCED, FAILED, Record, tombstone, with_recipients
+from columba.queue.plan import deadline_s, is_turn, within
+from columba.queue.policy import Decisions, Policy
+from columba.queue.record import Record, tombstone
 from columba.queue.report import say_result
-from columba.queue.retry import is_expired
 from columba.queue.settle import Sleep
 from columba.queue.shelf import Shelved, owner_of
 from columba.queue.stock import Stock
@@ -85,11 +86,13 @@ class Attempts:
         call: CallSieve,
         bounces: Bounces,
         bodies: Bodies,
+        policy: Policy,
         limits: Limits,
         *,
         sleep: Sleep,
     ) -> None:
         self._stock, self._call, self._bounces = stock, call, bounces
+        self._policy = policy
         self._sleep = sleep
         self._bodies, self._limits = bodies, limits
         self._calls = 0
@@ -102,21 +105,36 @@ class Attempts:
             return Next(None)
         if not self._stock.owners.is_held(holding):
             return Next(None, _AGAIN_S)
-        found = await self._stock.shelf.find(key)
+        try:
+            found = await self._stock.shelf.find(key)
+        except RecordError as error:
+            self._stock.set_aside(key, str(error))
+            return Next(None)
         if found is None:
             return Next(None)
         if found.record.is_tombstone:
             return Next(await self._sweep(found))
-        found = await self._recover(found)
-        if is_expired(found.record.expires_s, self._stock.now_s):
-            found = await self._expire(found)
-        if found.record.owed:
-            found = await self._report(found, holding)
+        found = await self._look(found, holding)
         if not found.record.pending:
             return Next(await self._finish(found))
-        if not found.record.active or outcome.due_s(found.record) > self._stock.now_s:
+        schedule = self._stock.schedule
+        begun = schedule.begun_as(key)
+        if not is_turn(found.record, begun, self._stock.now_s, schedule.is_down):
             return Next(found)
         return await self._try(found, holding)
+
+    async def _look(self, found: Shelved, holding: Holding) -> Shelved:
+        """Do what must be done for a record whether it is tried or not.
+
+        What was owed before comes first: a report that a crash interrupted is made about the same recipients.
+        """
+        found = await self._recover(found)
+        found = await self._report(found, holding)
+        now_s = self._stock.now_s
+        if found.record.active and deadline_s(found.record) <= now_s:
+            found = await self._expire(found)
+            found = await self._report(found, holding)
+        return found
 
     async def _recover(self, found: Shelved) -> Shelved:
         if not found.record.claim.attempt:
@@ -127,28 +145,22 @@ class Attempts:
     async def _expire(self, found: Shelved) -> Shelved:
         now_s = self._stock.now_s
         new = await self._stock.shelf.update(
-            found.key, lambda record: outcome.expired(record, now_s)
+            found.key, lambda record: reports.noticed(outcome.expired(record, now_s), now_s)
         )
         say_result(self._stock.event, found.record, new.record, now_s)
         return new
 
     async def _report(self, found: Shelved, holding: Holding) -> Shelved:
-        """Make the DSN about those that failed durable, then say so in the record."""
-        owed = found.record.owed
-        dsn = await self._bounces.store(holding.owner, found.record, owed)
-        reached("bounce.stored")
-        if dsn is not None:
-            self._stock.plan(dsn)
-        state = FAILED if dsn is None else BOUNCED
-        numbers = {person.number for person in owed}
-
-        def change(record: Record) -> Record:
-            people = [p for p in record.owed if p.number in numbers]
-            return with_recipients(
-                record, [msgspec.structs.replace(p, state=state) for p in people]
-            )
-
-        return await self._stock.shelf.update(found.key, change)
+        """Make each report that is due durable, then say so in the record."""
+        for due in reports.due(found.record):
+            form = await self._policy.form(found.record, due)
+            dsn = await self._bounces.store(holding.owner, found.record, due, form)
+            reached("bounce.stored")
+            if dsn is not None:
+                self._stock.plan(dsn)
+            change = partial(reports.after, done=due, is_sent=dsn is not None)
+            found = await self._stock.shelf.update(found.key, change)
+        return found
 
     async def _finish(self, found: Shelved) -> Shelved:
         """Overwrite a record that has nothing pending by its tombstone."""
@@ -193,7 +205,9 @@ class Attempts:
 
     async def _called(self, claimed: Shelved, holding: Holding) -> Shelved:
         record = claimed.record
+        schedule = self._stock.schedule
         people = [p for p in record.active if p.doubt_s <= self._stock.now_s]
+        people = within(people, schedule.begun_as(claimed.key), schedule.is_down)
         try:
             async with self._bodies.as_frame(record) as (body, frame):
                 clock = self._stock.clock
@@ -248,15 +262,21 @@ class Attempts:
         """Write what the outcomes make of the record; when nothing is left to do, at once its tombstone."""
         now_s, policy = self._stock.now_s, self._stock.policy
         told = claimed.record
+        decisions = await self._decide(claimed.record, outcomes, now_s)
 
         def apply(record: Record) -> outcome.Applied:
             nonlocal told
             applied = outcome.apply(record, outcomes, changes, now_s, policy)
+            if decisions:
+                decided = partial(outcome.decided, decisions=decisions, now_s=now_s)
+                parts = tuple(decided(part) for part in applied.parts)
+                applied = outcome.Applied(decided(applied.record), parts)
             told = applied.record
             if told.pending or record.is_tombstone:
                 return applied
             return outcome.Applied(tombstone(told, now_s), applied.parts)
 
+        self._stock.feedback(outcomes)
         done = await self._persist(
             lambda: self._stock.shelf.update_with_parts(claimed.key, apply, self._bodies.folder)
         )
@@ -267,6 +287,16 @@ class Attempts:
                 if part.key != done.key:
                     self._stock.plan(part)
         return await self._removed(claimed, done)
+
+    async def _decide(
+        self, record: Record, outcomes: tuple[wire.Outcome, ...], now_s: float
+    ) -> Decisions:
+        """Ask policy about those whose try failed, showing it what the defaults make of them."""
+        failed = [o.number for o in outcomes if o.kind == "deferred" and not o.in_doubt]
+        if not failed:
+            return {}
+        after = outcome.apply(record, outcomes, (), now_s, self._stock.policy)
+        return await self._policy.decide(after.record, failed)
 
     def _doubted(self, record: Record, has_died: bool) -> Record:
         return outcome.doubted(record, self._stock.now_s, self._stock.policy, has_died)

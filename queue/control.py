@@ -12,10 +12,11 @@ from columba.common.errors import NotFoundError, RefusedError, StoreError
 from columba.common.idforms import is_id
 from columba.queue import message, outcome
 from columba.queue.document import Map
+from columba.queue.plan import NEVER_S, due_s
 from columba.queue.record import DELETED, Recipient, Record, changed, tombstone, with_recipients
 from columba.queue.report import say_result
 from columba.queue.shelf import Shelved, owner_of
-from columba.queue.stock import NEVER_S, Stock
+from columba.queue.stock import Stock
 
 _ROWS: Final = 10_000
 HOLD_ASKED: Final = "held by the administrator"
@@ -66,7 +67,7 @@ class Control:
             "state": self._state(shelved),
             "size": len(record.header) + 2 + record.body_size,
             "age": round(now_s - record.created_s),
-            "next": max(0, round(outcome.due_s(record) - now_s)),
+            "next": max(0, round(due_s(record) - now_s)),
             "attempts": record.attempts,
             "sender": _text(record.envelope.get("sender")),
             "recipients": [_address(person) for person in record.pending],
@@ -140,7 +141,7 @@ def _people(shelved: Shelved) -> tuple[Recipient, ...]:
 
 def _detail(shelved: Shelved, person: Recipient) -> Row:
     record, reply = shelved.record, message.reply_of(person)
-    due = outcome.due_s(record)
+    due = due_s(record)
     return {
         "id": record.name,
         "owner": owner_of(shelved.key),

@@ -1,4 +1,8 @@
-"""The one DSN for recipients that failed while others were accepted in the same transaction (promises §2.3)."""
+"""Reports about a mail that the chain finished while its client waits: durable before the 250 (promises §2.3).
+
+One about the recipients that failed while others were accepted, and those about deliveries, where the sender asked
+for them and no later hop reports (RFC 3461 §5.2.2).
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +13,10 @@ from columba.common.errors import StoreError
 from columba.common.ipc import wire
 from columba.common.ipc.spool import open_body
 from columba.common.off_loop import OffLoop
-from columba.queue import message, outcome
+from columba.queue import message, outcome, reports
 from columba.queue.bounce import Bounces
 from columba.queue.intake import Intake
+from columba.queue.policy import Policy
 from columba.queue.record import INLINE_LIMIT, Record, changed
 from columba.queue.stock import Stock
 
@@ -22,9 +27,16 @@ class Live:
     """Makes DSNs for smtpd, before its 250."""
 
     def __init__(
-        self, stock: Stock, bounces: Bounces, intake: Intake, off_loop: OffLoop, spool: Path
+        self,
+        stock: Stock,
+        bounces: Bounces,
+        policy: Policy,
+        intake: Intake,
+        off_loop: OffLoop,
+        spool: Path,
     ) -> None:
         self._stock, self._bounces, self._intake = stock, bounces, intake
+        self._policy = policy
         self._off_loop, self._spool = off_loop, spool
 
     async def bounce(
@@ -42,14 +54,17 @@ class Live:
             return wire.NotStored(text="the queue has no lease")
         try:
             record = await self._failed(request, parts)
-            people = record.owed
-            dsn = await self._bounces.store(holding.owner, record, people) if people else None
+            dsns = []
+            for due in reports.due(record):
+                form = await self._policy.form(record, due)
+                dsns.append(await self._bounces.store(holding.owner, record, due, form))
         except (StoreError, TimeoutError) as error:
             return wire.NotStored(text=str(error) or "the spool is too slow")
         if not owners.is_held(holding):
             return wire.NotStored(text="the queue lost its lease")
-        if dsn is not None:
-            self._stock.plan(dsn)
+        for dsn in dsns:
+            if dsn is not None:
+                self._stock.plan(dsn)
         return wire.Stored()
 
     async def _failed(self, request: wire.Bounce, parts: Sequence[bytes]) -> Record:
@@ -60,6 +75,7 @@ class Live:
         intake = wire.Intake(handoff=request.handoff)
         record = message.record_of(intake, header, b"", now_s, policy)
         outcomes = [msgspec.structs.replace(each, kind="failed") for each in request.failed]
+        outcomes += request.delivered
         record = outcome.apply(record, outcomes, (), now_s, policy).record
         source = await self._off_loop.run(
             _READ_S, open_body, self._spool, request.handoff.body, inline

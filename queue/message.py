@@ -56,11 +56,15 @@ def record_of(
     replies = {outcome.number: outcome for outcome in intake.replies}
     doubt_s = now_s + policy.in_doubt_s if intake.in_doubt else 0.0
     people = tuple(_recipient(r, replies.get(r.number), now_s, doubt_s) for r in handoff.recipients)
+    arrived_s = handoff.envelope.arrived_s or now_s
+    may_be_told = handoff.may_queue == "yes" and policy.notice_s > 0
     return Record(
         id=handoff.id,
         name=handoff.id,
         created_s=now_s,
-        expires_s=policy.expires_s(handoff.envelope.arrived_s or now_s),
+        expires_s=policy.expires_s(arrived_s),
+        notice_s=arrived_s + policy.notice_s if may_be_told else 0.0,
+        priority=max((r.wish.priority for r in handoff.recipients if r.wish), default=0),
         due_s=now_s + max(policy.fresh_s, intake.due_in_s),
         step=handoff.step,
         kind=handoff.kind,
@@ -175,6 +179,7 @@ def excluded(record: Record, part: Record) -> list[Map]:
 def _recipient(
     recipient: wire.Recipient, reply: wire.Outcome | None, now_s: float, doubt_s: float
 ) -> Recipient:
+    hold = recipient.wish.hold if recipient.wish else ""
     return Recipient(
         number=recipient.number,
         spec=to_map(recipient),
@@ -182,4 +187,6 @@ def _recipient(
         reply=to_map(reply) if reply else {},
         at_s=now_s if reply else 0.0,
         doubt_s=doubt_s,
+        hold=hold,
+        hold_n=int(bool(hold)),
     )

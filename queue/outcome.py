@@ -7,7 +7,7 @@ A recipient that an alias split is replaced by its splits. Recipients that must 
 with another message, than the rest become a part, a record of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +15,9 @@ import msgspec
 
 from columba.common import idforms as ids
 from columba.common.ipc import wire
-from columba.queue import message
+from columba.queue import message, reports
 from columba.queue.record import (
+    CONFIRMING,
     DELIVERED,
     DISCARDED,
     FAILED,
@@ -89,11 +90,21 @@ def held(record: Record, why: str) -> Record:
     return changed(record, hold=why, hold_n=record.hold_n + 1)
 
 
+def expiry_s(record: Record, person: Recipient) -> float:
+    """Return when a recipient is given up: as policy wished for it, else as the record says."""
+    wished = wish_of(person).expire_s
+    if not wished:
+        return record.expires_s
+    arrived = record.envelope.get("arrived_s")
+    since_s = arrived if isinstance(arrived, float) and arrived > 0 else record.created_s
+    return max(since_s, record.release_s) + wished
+
+
 def expired(record: Record, now_s: float) -> Record:
     """Return the record after its time is over: what is still to be tried, and not in doubt, has failed."""
     people = []
     for person in record.active:
-        if person.doubt_s > now_s:
+        if person.doubt_s > now_s or expiry_s(record, person) > now_s:
             continue
         last = message.reply_of(person)
         reply = msgspec.structs.replace(
@@ -132,6 +143,53 @@ def apply(
     )
 
 
+def decided(record: Record, decisions: Mapping[str, wire.Verdict], now_s: float) -> Record:
+    """Return the record after policy's decisions about recipients whose try failed."""
+    people, nexts, notices = [], [], []
+    for person in record.active:
+        verdict = decisions.get(person.number)
+        if verdict is None:
+            continue
+        people.append(_decided(record, person, verdict, now_s))
+        if verdict.next_s is not None:
+            nexts.append(now_s + verdict.next_s)
+        if verdict.dsn in {"headers", "full"}:
+            notices.append(person.number)
+    silent = bool(decisions) and all(v.dsn == "none" for v in decisions.values())
+    record = with_recipients(record, people)
+    expires_s = min((expiry_s(record, p) for p in record.active), default=record.expires_s)
+    record = changed(
+        record,
+        notice_s=0.0 if silent else record.notice_s,
+        due_s=max(now_s, min(*nexts, expires_s)) if nexts else min(record.due_s, expires_s),
+        priority=max((wish_of(p).priority for p in people), default=record.priority),
+    )
+    return reports.with_notices(record, notices) if notices else record
+
+
+def _decided(record: Record, person: Recipient, verdict: wire.Verdict, now_s: float) -> Recipient:
+    if verdict.gives_up:
+        last = message.reply_of(person)
+        failure = msgspec.structs.replace(
+            last,
+            kind="failed",
+            code=verdict.code,
+            enhanced=verdict.enhanced,
+            text=f"{verdict.text}: {last.text}"[:400] if last.text else verdict.text,
+        )
+        return _failed(record, person, failure, now_s)
+    spec = dict(person.spec)
+    if verdict.route is not None:
+        spec.update(route=message.to_map(verdict.route), pinned=True)
+    if verdict.wish is not None:
+        spec["wish"] = message.to_map(verdict.wish)
+    person = msgspec.structs.replace(person, spec=spec)
+    hold = verdict.wish.hold if verdict.wish is not None else ""
+    if not hold:
+        return person
+    return msgspec.structs.replace(person, hold=hold, hold_n=person.hold_n + 1)
+
+
 def settled(record: Record, outcomes: Sequence[wire.Outcome], now_s: float) -> Record:
     """Return what late outcomes make of the record: final ones hold, the rest ends the doubt and is due now."""
     people = {person.number: person for person in record.recipients}
@@ -140,14 +198,6 @@ def settled(record: Record, outcomes: Sequence[wire.Outcome], now_s: float) -> R
         if person is not None and not person.final:
             people[outcome.number] = _after(record, person, outcome, now_s, 0.0)
     return changed(with_recipients(record, people.values()), due_s=now_s)
-
-
-def due_s(record: Record) -> float:
-    """Return when something is to be done for the record: the later of its due time and the first doubt's end."""
-    if record.owed:
-        return 0.0
-    doubts = [person.doubt_s for person in record.active]
-    return max(record.due_s, min(doubts, default=0.0))
 
 
 def _addressed(people: dict[str, Recipient], outcome: wire.Outcome) -> Recipient | None:
@@ -179,7 +229,8 @@ def _after(
     told = msgspec.structs.replace(person, reply=reply, at_s=now_s, doubt_s=doubt_s)
     match outcome.kind:
         case "delivered":
-            return msgspec.structs.replace(told, state=DELIVERED, doubt_s=0.0)
+            state = CONFIRMING if confirms(record, outcome) else DELIVERED
+            return msgspec.structs.replace(told, state=state, doubt_s=0.0, batch=record.seq)
         case "discarded":
             return msgspec.structs.replace(told, state=DISCARDED, doubt_s=0.0)
         case "failed":
@@ -188,10 +239,30 @@ def _after(
             return told
 
 
+def confirms(record: Record, outcome: wire.Outcome) -> bool:
+    """Tell whether we report this delivery: the sender asked, may be told, and no later hop does.
+
+    RFC 3461 §5.2.2, §5.2.4. A stranger's sender address is nobody's word: nothing is sent to it.
+    """
+    is_known = bool(record.envelope.get("sender")) and record.may_queue == "yes"
+    return bool(outcome.success) and is_known
+
+
+def wish_of(person: Recipient) -> wire.QueueWish:
+    """Return what policy wished for a recipient."""
+    wish = person.spec.get("wish")
+    return message.from_map(wish, wire.QueueWish) if isinstance(wish, dict) else wire.QueueWish()
+
+
 def _failed(record: Record, person: Recipient, outcome: wire.Outcome, now_s: float) -> Recipient:
     """Return a recipient after its failure: owed a DSN, held, or failed without a word."""
     told = msgspec.structs.replace(
-        person, reply=message.to_map(outcome), at_s=now_s, doubt_s=0.0, state=OWED
+        person,
+        reply=message.to_map(outcome),
+        at_s=now_s,
+        doubt_s=0.0,
+        state=OWED,
+        batch=record.seq,
     )
     sender, notify = record.envelope.get("sender", b""), person.spec.get("notify", ())
     is_silent = isinstance(notify, list | tuple) and "NEVER" in notify  # RFC 3461 §4.1
@@ -245,4 +316,7 @@ def _placed(record: Record, place: _Place, variants: Sequence[Variant]) -> Recor
 
 
 def _planned(record: Record, now_s: float, policy: RetryPolicy) -> Record:
-    return changed(record, due_s=next_due_s(policy, record.attempts, now_s, record.expires_s))
+    wishes = [wish.retry_s for person in record.active if (wish := wish_of(person)).retry_s]
+    expires_s = min((expiry_s(record, p) for p in record.active), default=record.expires_s)
+    wished_s = min(wishes, default=())
+    return changed(record, due_s=next_due_s(policy, record.attempts, now_s, expires_s, wished_s))

@@ -23,13 +23,26 @@ INLINE_LIMIT: Final = 64 * 1024  # a body up to this rides inside its record
 DISOWNED: Final = "disowned"  # its intake was taken back; a new one makes it pending
 PENDING: Final = "pending"
 OWED: Final = "owed"  # failed for good, and the DSN is not yet durable
+CONFIRMING: Final = "confirming"  # delivered, and the DSN that was asked for is not yet durable
 MOVED: Final = "moved"  # lives on in the record named by `child`
 DELETED: Final = "deleted"  # by an administrator
 FAILED: Final = "failed"  # for good, and no DSN was due
 BOUNCED: Final = "bounced"  # for good, and the DSN is durable
 DISCARDED: Final = "discarded"
 DELIVERED: Final = "delivered"
-_ORDER: Final = (DISOWNED, PENDING, OWED, MOVED, DELETED, FAILED, BOUNCED, DISCARDED, DELIVERED)
+_OPEN: Final = frozenset({PENDING, OWED, CONFIRMING})
+_ORDER: Final = (
+    DISOWNED,
+    PENDING,
+    OWED,
+    MOVED,
+    DELETED,
+    FAILED,
+    BOUNCED,
+    DISCARDED,
+    CONFIRMING,
+    DELIVERED,
+)
 _RANK: Final = {state: rank for rank, state in enumerate(_ORDER)}
 
 
@@ -45,12 +58,15 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     doubt_s: float = 0.0  # a hop may still answer for it until then: no try before; 0 = no doubt
     hold: str = ""  # why it waits for an administrator
     hold_n: int = 0  # counts changes of hold, so that the latest wins a merge
+    batch: int = 0  # seq of the record when it became final: what is reported together
+    notices: int = 0  # notices of delay that are due, or made
+    noticed: int = 0  # those of them that are durable
     extra: Map = {}
 
     @property
     def final(self) -> bool:
         """Tell whether nothing is left to do here for this recipient."""
-        return self.state not in {PENDING, OWED}
+        return self.state not in _OPEN
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -73,6 +89,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_s: float = 0.0
     expires_s: float = 0.0
     due_s: float = 0.0
+    release_s: float = 0.0  # not tried before, whatever else is said (RFC 4865)
+    notice_s: float = 0.0  # when the sender is told that it takes long; 0 = not
+    priority: int = 0  # -9 to 9
     attempts: int = 0
     deaths: int = 0  # workers that died in a call with this message
     claim: Claim = Claim()
@@ -117,16 +136,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return tuple(r for r in self.recipients if r.state == OWED)
 
     @property
-    def destination(self) -> str:
-        """Return where it goes next, as far as is known: the route of the first active recipient."""
-        for person in self.active:
-            route, address = person.reply.get("route"), person.spec.get("address")
-            if isinstance(route, str) and route:
-                return route
-            if isinstance(address, bytes):
-                domain = address.rpartition(b"@")[2]
-                return "mx:" + domain.decode("utf-8", "surrogateescape").lower()
-        return ""
+    def confirming(self) -> tuple[Recipient, ...]:
+        """Return the recipients whose delivery is still to be reported."""
+        return tuple(r for r in self.recipients if r.state == CONFIRMING)
+
+    @property
+    def unnoticed(self) -> tuple[Recipient, ...]:
+        """Return the recipients about whose delay the sender is to be told now."""
+        return tuple(r for r in self.active if r.notices > r.noticed)
 
     @property
     def is_tombstone(self) -> bool:
@@ -214,11 +231,17 @@ def merge(one: Record, other: Record) -> Record:
 def _merged(one: Recipient, other: Recipient) -> Recipient:
     further = max(one, other, key=_progress)
     hold_n, hold = max((one.hold_n, one.hold), (other.hold_n, other.hold))
-    return msgspec.structs.replace(further, hold=hold, hold_n=hold_n)
+    return msgspec.structs.replace(
+        further,
+        hold=hold,
+        hold_n=hold_n,
+        notices=max(one.notices, other.notices),
+        noticed=max(one.noticed, other.noticed),
+    )
 
 
 def _progress(person: Recipient) -> tuple[int, float, bytes]:
-    bare = msgspec.structs.replace(person, hold="", hold_n=0)
+    bare = msgspec.structs.replace(person, hold="", hold_n=0, notices=0, noticed=0)
     return _RANK.get(person.state, len(_RANK)), person.at_s, pack(flat(bare))
 
 

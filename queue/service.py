@@ -13,7 +13,7 @@ import msgspec
 
 from columba.common.admin import AdminServer
 from columba.common.clock import SystemClock
-from columba.common.errors import ColumbaError, StoreError
+from columba.common.errors import StoreError
 from columba.common.hop.answered import Answerer
 from columba.common.hop.keeper import Keeper, fence_put
 from columba.common.ipc import wire
@@ -26,6 +26,7 @@ from columba.queue.attempt import Attempts, Limits
 from columba.queue.body import Bodies
 from columba.queue.bounce import Bounces, Sender
 from columba.queue.control import Control
+from columba.queue.destination import Probing
 from columba.queue.fence import Fence
 from columba.queue.house import House
 from columba.queue.intake import Intake
@@ -33,19 +34,19 @@ from columba.queue.lease import Terms
 from columba.queue.live import Live
 from columba.queue.node import Node
 from columba.queue.owner import Owners
+from columba.queue.policy import Policy
+from columba.queue.runs import Runs
 from columba.queue.schedule import Schedule
 from columba.queue.settings import Settings, retry_policy
 from columba.queue.settle import Settler
-from columba.queue.shelf import Shelf, owner_of
+from columba.queue.shelf import Shelf
 from columba.queue.stock import Stock
 from columba.queue.store.calls import StoreCalls
 from columba.queue.store.open import open_store
+from columba.queue.templates import load_words
 from columba.queue.upkeep import Pace, Upkeep
 
 _START_S: Final = 30.0
-_IDLE_S: Final = 30.0
-_ERROR_S: Final = 10.0
-_CRASH_S: Final = 60.0
 _KEEPER_S: Final = 5.0
 _NS: Final = 1_000_000_000
 
@@ -69,13 +70,17 @@ class QueueService:
         calls = StoreCalls(store, settings.queue_store_threads, settings.queue_store_timeout)
         node = await self._local.run(_START_S, Node, Path(settings.state_dir))
         self._calls, self._node = calls, node
+        self._words = await self._local.run(
+            _START_S, load_words, settings.dsn_template_dir, self._context.event
+        )
         self._build(calls, node)
         await self._owners.begin()
         await self._owners.look()
         await self._fence.sweep()
         self._context.spawn(self._essential(self._upkeep.renew()), "leases")
         self._context.spawn(self._essential(self._upkeep.keep_house()), "housekeeping")
-        self._context.spawn(self._essential(self._work()), "queue runs")
+        self._context.spawn(self._essential(self._runs.work()), "queue runs")
+        self._context.spawn(self._essential(self._runs.watch()), "deadlines")
         self._context.spawn(self._essential(self._keep()), "keeper")
         birth = self._context.birth
         self._admin = AdminServer(
@@ -103,6 +108,8 @@ class QueueService:
     async def drain(self, until_ns: int) -> None:
         """Take nothing new, let tries end, give the leases back."""
         self._server.stop_taking()
+        self._runs.is_stopped = True
+        self._stock.wake.set()
         left_s = max(0.5, (until_ns - time.monotonic_ns()) / _NS - 2.0)
         await self._server.wait_idle(left_s / 2)
         await self._wait_landed(until_ns - 2 * _NS)
@@ -140,7 +147,11 @@ class QueueService:
         self._stock = Stock(
             shelf,
             self._owners,
-            Schedule(settings.queue_run_limit, settings.queue_destination_limit),
+            Schedule(
+                settings.queue_run_limit,
+                settings.queue_destination_limit,
+                Probing(settings.queue_probe_first, settings.queue_probe_max),
+            ),
             clock=self._clock,
             policy=policy,
             tombstone_s=settings.queue_tombstone_time,
@@ -156,21 +167,33 @@ class QueueService:
             spawn=self._context.spawn,
             sleep=_sleep,
         )
-        spool = Path(settings.spool_dir)
-        bodies = Bodies(shelf, self._local, spool, self._context.name, event)
+        self._intake = Intake(self._stock, self._settler, self._local, Path(settings.spool_dir))
+        self._build_work(shelf)
+        self._build_upkeep()
+        self._control = Control(self._stock)
+
+    def _build_work(self, shelf: Shelf) -> None:
+        settings, event = self._context.settings, self._context.event
+        spool, policy = Path(settings.spool_dir), self._stock.policy
+        sieve = _Sieve(self._context, self._answerer)
+        scripts = Policy(
+            sieve.ask,
+            self._clock,
+            event,
+            retries=bool(settings.sieve_retry),
+            bounces=bool(settings.sieve_bounce),
+        )
         postmaster = settings.postmaster_address.encode()
-        sender = Sender(settings.hostname, postmaster, settings.soft_bounce)
-        self._bounces = Bounces(shelf, sender, policy, event)
-        self._intake = Intake(self._stock, self._settler, self._local, spool)
-        self._live = Live(self._stock, self._bounces, self._intake, self._local, spool)
+        sender = Sender(settings.hostname, postmaster, settings.soft_bounce, self._words)
+        bounces = Bounces(shelf, sender, policy, event)
+        self._live = Live(self._stock, bounces, scripts, self._intake, self._local, spool)
+        bodies = Bodies(shelf, self._local, spool, self._context.name, event)
         limits = Limits(
             run_ns=int(settings.queue_run_timeout * _NS),
             unshared_ns=int(settings.queue_in_doubt_time * _NS / 2),
         )
-        sieve = _Sieve(self._context, self._answerer)
-        self._attempts = Attempts(self._stock, sieve, self._bounces, bodies, limits, sleep=_sleep)
-        self._build_upkeep()
-        self._control = Control(self._stock)
+        attempts = Attempts(self._stock, sieve, bounces, bodies, scripts, limits, sleep=_sleep)
+        self._runs = Runs(self._stock, attempts, self._context.spawn)
 
     def _build_upkeep(self) -> None:
         settings = self._context.settings
@@ -255,40 +278,6 @@ class QueueService:
             await asyncio.sleep(_KEEPER_S)
             self._keeper.turn()
 
-    async def _work(self) -> None:
-        schedule, wake = self._stock.schedule, self._stock.wake
-        while not self._context.is_draining:
-            wake.clear()
-            for key in schedule.begin(self._clock.wall_s()):
-                self._context.spawn(self._job(key), "queue run")
-            wait_s = None if schedule.is_full else schedule.wait_s(self._clock.wall_s())
-            try:
-                async with asyncio.timeout(_IDLE_S if wait_s is None else min(wait_s, _IDLE_S)):
-                    await wake.wait()
-            except TimeoutError:
-                continue
-
-    async def _job(self, key: str) -> None:
-        schedule, stock = self._stock.schedule, self._stock
-        again_s: float | None = _CRASH_S
-        shelved = None
-        try:
-            done = await self._attempts.run(key)
-            shelved, again_s = done.shelved, done.wait_s
-        except ColumbaError as error:
-            self._context.event.warning("A queue run failed", key=key, error=str(error))
-            again_s = _ERROR_S
-        except Exception as error:  # the job loop: one message's error never ends the others
-            self._context.event.error("A queue run crashed", key=key, error=repr(error))
-        finally:
-            if schedule.done(key):
-                again_s = 0.0
-            if again_s is not None and self._owners.get(owner_of(key)) is not None:
-                stock.plan_again(key, again_s)
-            elif shelved is not None:
-                stock.plan(shelved)
-            stock.wake.set()
-
 
 class _Sieve:
     """Calls sieve-filter for queue runs."""
@@ -302,6 +291,10 @@ class _Sieve:
         """Return its answer."""
         request = wire_path(handoff, self._context.name)
         return await self._context.caller.call("sieve", request, parts, until_ns=until_ns)
+
+    async def ask(self, stage: wire.Stage, parts: Sequence[bytes], until_ns: int) -> Answer:
+        """Return its verdict."""
+        return await self._context.caller.call("sieve", stage, parts, until_ns=until_ns)
 
     def is_there(self) -> bool:
         """Tell whether a sieve-filter is ready."""

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from columba.common.config.general import FirstRetry, General, QueueStore, Softness
+from columba.common.config.general import FirstRetry, General, QueueStore, Scripts, Softness
 from columba.common.config.schema import Kind, setting
 from columba.queue.retry import RetryPolicy
 
 
 @dataclass(frozen=True)
-class Settings(General, QueueStore, FirstRetry, Softness):
+class Settings(General, QueueStore, FirstRetry, Softness, Scripts):
     """What `service queue` can be told."""
 
     queue_fresh_delay: float = setting(
@@ -22,6 +22,26 @@ class Settings(General, QueueStore, FirstRetry, Softness):
     queue_retry_max: float = setting(Kind.TIME, "4 hours", "The longest wait between two tries.")
     queue_lifetime: float = setting(
         Kind.TIME, "5 days", "How long a message is tried before it goes back to its sender."
+    )
+    queue_delay_notice: float = setting(
+        Kind.TIME,
+        "4 hours",
+        "When the sender of a mail that waits is told so, after its arrival; 0: never.",
+    )
+    dsn_template_dir: str = setting(
+        Kind.PATH,
+        "",
+        "Translations of reports to senders, LANGUAGE.toml each; empty: those that come with Columba.",
+    )
+    queue_probe_first: float = setting(
+        Kind.TIME,
+        "30 secs",
+        "A destination that can't be reached is tried again by one message after this time.",
+    )
+    queue_probe_max: float = setting(
+        Kind.TIME,
+        "10 mins",
+        "The longest time between two such tries; each is twice as long as the one before.",
     )
     queue_in_doubt_time: float = setting(
         Kind.TIME,
@@ -76,4 +96,5 @@ def retry_policy(settings: Settings) -> RetryPolicy:
         lifetime_s=settings.queue_lifetime,
         fresh_s=settings.queue_fresh_delay,
         in_doubt_s=settings.queue_in_doubt_time,
+        notice_s=settings.queue_delay_notice,
     )

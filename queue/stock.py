@@ -5,21 +5,22 @@ record of our owners, tombstones too (due when they are swept) and held ones (ne
 """
 
 import asyncio
+import sys
 from collections.abc import Iterable
 from typing import Final
 
 from columba.common import ids
 from columba.common.clock import Clock
 from columba.common.errors import NotFoundError
+from columba.common.ipc import wire
 from columba.common.log.event import Event
-from columba.queue.outcome import due_s
+from columba.queue.destination import verdicts
 from columba.queue.owner import Owners
+from columba.queue.plan import NEVER_S, plan_of
 from columba.queue.retry import RetryPolicy
-from columba.queue.schedule import Schedule
+from columba.queue.schedule import Plan, Schedule
 from columba.queue.shelf import Shelf, Shelved, key_of, owner_of
 
-NEVER_S: Final = 1e12
-_SWEEP: Final = "sweep:"
 _HOPS: Final = 20  # parts of parts that are followed
 
 
@@ -40,6 +41,7 @@ class Stock:
         self.shelf, self.owners, self.schedule = shelf, owners, schedule
         self.clock, self.policy, self.event = clock, policy, event
         self.tombstone_s = tombstone_s
+        self.unreadable: dict[str, str] = {}  # key and why
         self.wake = asyncio.Event()
         owners.on_loss = self._forget
 
@@ -53,18 +55,37 @@ class Stock:
         record, key = shelved.record, shelved.key
         if self.owners.get(owner_of(key)) is None:
             return
-        if record.is_tombstone:
-            self.schedule.add(key, record.finished_s + self.tombstone_s, _SWEEP)
-        elif record.active or record.owed:
-            self.schedule.add(key, due_s(record), record.destination)
-        else:
-            self.schedule.add(key, NEVER_S if record.pending else 0.0, "")
+        self.unreadable.pop(key, None)
+        plan = plan_of(record, self.tombstone_s, self.schedule.is_down, sys.intern)
+        self.schedule.add(key, plan)
         self.wake.set()
+
+    def set_aside(self, key: str, error: str) -> None:
+        """Keep a record that can't be read for the administrator's eyes; it is looked at again with each listing."""
+        if self.unreadable.get(key) != error:
+            self.event.error("A record can't be read: it waits", key=key, error=error)
+        self.unreadable[key] = error
+        self.schedule.add(key, Plan(NEVER_S))
+
+    def feedback(self, outcomes: tuple[wire.Outcome, ...]) -> None:
+        """Let what a run met tell of the destinations."""
+        for destination, works in verdicts(outcomes).items():
+            if works:
+                self.schedule.worked(destination)
+            else:
+                self._failed(destination)
+        self.wake.set()
+
+    def _failed(self, destination: str) -> None:
+        was_down = self.schedule.is_down(destination)
+        self.schedule.failed(destination, self.now_s)
+        if not was_down and self.schedule.is_down(destination):
+            self.event.warning("A destination is down: it is probed", destination=destination)
 
     def plan_again(self, key: str, wait_s: float) -> None:
         """Look at a record again after wait_s."""
         if self.owners.get(owner_of(key)) is not None:
-            self.schedule.add(key, self.now_s + wait_s, "")
+            self.schedule.add(key, Plan(self.now_s + wait_s))
         self.wake.set()
 
     async def load_owner(self, owner: str) -> int:
@@ -75,8 +96,9 @@ class Stock:
         count = 0
         async for key in self.shelf.names(owner):
             count += 1
-            if key not in self.schedule and self.owners.get(owner) is not None:
-                self.schedule.add(key, 0.0, "")
+            is_new = key not in self.schedule or key in self.unreadable
+            if is_new and self.owners.get(owner) is not None:
+                self.schedule.add(key, Plan(0.0))
                 self.wake.set()
         return count
 
@@ -126,6 +148,7 @@ class Stock:
 
     def _forget(self, owner: str) -> None:
         self.schedule.remove_all(lambda key: owner_of(key) != owner)
+        self.unreadable = {k: why for k, why in self.unreadable.items() if owner_of(k) != owner}
 
 
 def _child_of(shelved: Shelved, number: str) -> str:

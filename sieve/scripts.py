@@ -18,6 +18,8 @@ STAGES = (
     Stage.RCPT,
     Stage.DATA,
     Stage.ROUTE,
+    Stage.RETRY,
+    Stage.BOUNCE,
 )
 
 

@@ -5,6 +5,7 @@ trusted is never stored from here, because its data stage has not run (promises 
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -215,13 +216,15 @@ class Handoff:
         replies = [found.reply for found in answers]
         reported = [n for n, found in enumerate(answers) if found.duty is Duty.BOUNCE]
         withheld = [n for n, found in enumerate(answers) if found.duty is Duty.WITHHOLD]
-        if reported:
-            failed = tuple(o for n in reported for o in answers[n].outcomes if o.kind == "failed")
-            problem = await self._queue.bounce(mail, failed, deadline_ns)
+        failed = tuple(o for n in reported for o in answers[n].outcomes if o.kind == "failed")
+        taken = [n for n, reply in enumerate(replies) if reply.code < 400]
+        done = to_confirm(mail.handoff, (o for n in taken for o in answers[n].outcomes))
+        if failed or done:
+            problem = await self._queue.bounce(mail, failed, deadline_ns, done)
             if problem:
                 self._event.error("No DSN could be stored", id=told.id, error=problem)
-                withheld += reported
-                for n in reported:
+                withheld += [n for n in taken if n not in withheld]
+                for n in taken:
                     replies[n] = codes.LOCAL_ERROR
         if not withheld:
             return Result(tuple(replies), told)
@@ -277,6 +280,16 @@ class Handoff:
             waited_ms=took.waited_ms,
             took_ms=" ".join(f"{step}:{ms:.1f}" for step, ms in took.took_ms) or None,
         )
+
+
+def to_confirm(handoff: wire.Handoff, outcomes: Iterable[wire.Outcome]) -> tuple[wire.Outcome, ...]:
+    """Return the deliveries that are reported from here: asked for, and no later hop does (RFC 3461 §5.2.2).
+
+    Only to senders who may be told of failures too: others' addresses may be forged.
+    """
+    if handoff.may_queue != "yes":
+        return ()
+    return tuple(o for o in outcomes if o.kind == "delivered" and o.success)
 
 
 def _may_queue(session: Session, transaction: Transaction, unverified: bool) -> wire.MayQueue:

@@ -225,3 +225,9 @@ class Scripts:
         "/etc/columba/sieve/route.sieve",
         "Script that decides where each recipient goes.",
     )
+    sieve_retry: str = setting(
+        Kind.PATH, "", "Script that the queue asks after each try that failed."
+    )
+    sieve_bounce: str = setting(
+        Kind.PATH, "", "Script that the queue asks before each report to a sender."
+    )

@@ -55,9 +55,15 @@ class QueueClient:
                 self._insist(wire.Disown(id=id, numbers=numbers, by=self._by), id)
                 return f"the queue answered {type(reply).__name__}"
 
-    async def bounce(self, mail: Mail, failed: tuple[wire.Outcome, ...], until_ns: int) -> str:
-        """Return "" when the DSN is durable, else why it is not. Asking twice makes one DSN."""
-        request = wire.Bounce(handoff=mail.handoff, failed=failed)
+    async def bounce(
+        self,
+        mail: Mail,
+        failed: tuple[wire.Outcome, ...],
+        until_ns: int,
+        delivered: tuple[wire.Outcome, ...] = (),
+    ) -> str:
+        """Return "" when the DSNs are durable, else why not. Asking twice makes each once."""
+        request = wire.Bounce(handoff=mail.handoff, failed=failed, delivered=delivered)
         try:
             answer = await self._caller.call(
                 "queue", request, mail.parts, until_ns=until_ns, key=mail.handoff.id

@@ -218,10 +218,14 @@ class Settle(Frozen, frozen=True, tag="settle", kw_only=True):
 
 
 class Bounce(Frozen, frozen=True, tag="bounce", kw_only=True):
-    """Asks the queue for the one DSN about failed recipients of a mail that is accepted for others."""
+    """Asks the queue for the DSNs about a mail that the chain finished, before its client hears 250.
+
+    failed: of a mail that is accepted for others. delivered: those whose sender asked for a report of success.
+    """
 
     handoff: Handoff
-    failed: tuple[Outcome, ...]
+    failed: tuple[Outcome, ...] = ()
+    delivered: tuple[Outcome, ...] = ()
     version: int = VERSION
 
 

@@ -22,6 +22,7 @@ from columba.common.mail.compose import (
     text_part,
 )
 from columba.common.mail.date import format_date
+from columba.common.mail.dsn_words import ENGLISH, Words, fill
 from columba.common.mail.header import Header, field, fold
 
 _STATUS: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
@@ -67,7 +68,8 @@ class Report:
     envid: str = ""  # RFC 3461, decoded
     sender: Mailbox | None = None
     subject: str = ""
-    text: str = ""  # instead of our own words
+    text: str = ""  # policy's own words, instead of the first paragraph
+    words: Words = ENGLISH
 
 
 def write_dsn(report: Report) -> Written:
@@ -80,24 +82,17 @@ def write_dsn(report: Report) -> Written:
     return Written(Header(b"".join(_fields(report, boundary, body))), body)
 
 
-def subject_of(actions: set[Action]) -> str:
+def subject_of(actions: set[Action], words: Words = ENGLISH) -> str:
     """Return our own subject for these actions; the worst leads."""
-    for action, subject in _SUBJECTS:
-        if action in actions:
-            return subject
-    return "Successful mail delivery"
-
-
-_SUBJECTS: Final = (
-    (Action.FAILED, "Undelivered mail returned to sender"),
-    (Action.DELAYED, "Mail is delayed: still trying"),
-)
+    if Action.FAILED in actions:
+        return words.subject_failed
+    return words.subject_delayed if Action.DELAYED in actions else words.subject_delivered
 
 
 def _fields(report: Report, boundary: str, body: bytes) -> list[bytes]:
     sender = report.sender or Mailbox("Mail Delivery System", "MAILER-DAEMON", report.host)
     to = parse_mailboxes(f"<{report.to}>".encode("utf-8", "replace"))
-    subject = report.subject or subject_of({fate.action for fate in report.fates})
+    subject = report.subject or subject_of({fate.action for fate in report.fates}, report.words)
     encoding = "7bit" if body.isascii() else "8bit"
     return [
         *common_fields(report.id, report.host, report.wall_s, AutoSubmitted.REPLIED),
@@ -113,39 +108,37 @@ def _fields(report: Report, boundary: str, body: bytes) -> list[bytes]:
 
 
 def _human(report: Report) -> bytes:
-    fields, body = text_part(report.text or _words(report))
-    return b"Content-Description: Notification\r\n" + fields + b"\r\n" + body + b"\r\n"
+    fields, body = text_part(_text(report))
+    language = f"Content-Language: {report.words.language}\r\n".encode()
+    return b"Content-Description: Notification\r\n" + fields + language + b"\r\n" + body + b"\r\n"
 
 
-def _words(report: Report) -> str:
-    paragraphs = [f"This is the mail system at {report.host}."]
-    for action, words in _WORDS:
+def _text(report: Report) -> str:
+    words = report.words
+    paragraphs = [report.text.strip("\r\n") or fill(words.greeting, host=report.host)]
+    for action, said in (
+        (Action.FAILED, words.failed),
+        (Action.DELAYED, words.delayed),
+        (Action.DELIVERED, words.delivered),
+        (Action.RELAYED, words.relayed),
+        (Action.EXPANDED, words.expanded),
+    ):
         fates = [fate for fate in report.fates if fate.action is action]
         if fates:
-            paragraphs.append(words)
-            paragraphs.extend(_fate_words(fate) for fate in fates)
-    paragraphs.append("What you sent follows below, or its header, with details for programs.")
+            paragraphs.append(fill(said, host=report.host))
+            paragraphs.extend(_fate_words(fate, words) for fate in fates)
+    paragraphs.append(fill(words.closing, host=report.host))
     return "\n\n".join(paragraphs)
 
 
-_WORDS: Final = (
-    (Action.FAILED, "Your mail could not be delivered to the following addresses. "
-                    "It will not be tried again."),
-    (Action.DELAYED, "Your mail could not yet be delivered to the following addresses. There is\n"
-                     "nothing you need to do: it is tried again until the time given."),
-    (Action.DELIVERED, "Your mail was delivered to the following addresses."),
-    (Action.RELAYED, "Your mail was handed to a host that sends no further notifications."),
-    (Action.EXPANDED, "Your mail was delivered to these addresses, and sent on from there."),
-)  # fmt: skip
-
-
-def _fate_words(fate: Fate) -> str:
+def _fate_words(fate: Fate, words: Words) -> str:
     lines = [f"<{_line(fate.address)}>"]
-    if fate.reply:
-        who = f"{_line(fate.hop)} said: " if fate.hop else ""
-        lines.append(f"    {who}{_line(fate.reply)}")
+    if fate.reply and fate.hop:
+        lines.append("    " + fill(words.said, host=_line(fate.hop), reply=_line(fate.reply)))
+    elif fate.reply:
+        lines.append(f"    {_line(fate.reply)}")
     if fate.retry_until_s:
-        lines.append(f"    tried again until {format_date(fate.retry_until_s)}")
+        lines.append("    " + fill(words.until, time=format_date(fate.retry_until_s)))
     return "\n".join(lines)
 
 

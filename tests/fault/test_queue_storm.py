@@ -27,6 +27,7 @@ from columba.queue.intake import Intake
 from columba.queue.lease import Terms
 from columba.queue.node import Node
 from columba.queue.owner import Owners
+from columba.queue.policy import Policy
 from columba.queue.record import BOUNCED, DELIVERED
 from columba.queue.retry import RetryPolicy
 from columba.queue.schedule import Schedule
@@ -72,6 +73,9 @@ class Chain:
             )
         return Answer(wire.Outcomes(outcomes=tuple(outcomes)), [], "sieve.0.1")
 
+    async def ask(self, stage: wire.Stage, parts: object, until_ns: int) -> Answer:
+        raise AssertionError("no script is configured")
+
     def is_there(self) -> bool:
         return True
 
@@ -109,7 +113,13 @@ class Storm:
         bounces = Bounces(shelf, Sender("mx.example.org", b"p@example.org"), policy, event)
         bodies = Bodies(shelf, self.off_loop, folder, "queue.0.1", event)
         self.attempts = Attempts(
-            self.stock, self.chain, bounces, bodies, Limits(3600 * S, 300 * S), sleep=self.sleep
+            self.stock,
+            self.chain,
+            bounces,
+            bodies,
+            Policy(self.chain.ask, self.clock, event, retries=False, bounces=False),
+            Limits(3600 * S, 300 * S),
+            sleep=self.sleep,
         )
 
     def spawn(self, work: "asyncio.Future[object] | object", what: str) -> object:

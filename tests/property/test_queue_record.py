@@ -100,11 +100,11 @@ def test_any_octets_are_a_record_or_an_error(data: bytes) -> None:
 
 def test_fields_of_a_newer_version_are_kept() -> None:
     tree = msgpack.unpackb(encode(Record(id="A", name="A", recipients=(Recipient(number="1"),))))
-    tree["priority"], tree["recipients"][0]["language"] = [1, b"\xff"], {"de": 1}
+    tree["colour"], tree["recipients"][0]["language"] = [1, b"\xff"], {"de": 1}
     record = decode(msgpack.packb(tree))
     delivered = Recipient(number="1", state=DELIVERED, extra=record.recipients[0].extra)
     again = msgpack.unpackb(encode(with_recipients(record, [delivered])))
-    assert again["priority"] == [1, b"\xff"]
+    assert again["colour"] == [1, b"\xff"]
     assert again["recipients"] == [{"number": "1", "state": "delivered", "language": {"de": 1}}]
 
 

@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from columba.queue.schedule import Schedule
+from columba.queue.schedule import Plan, Schedule
 
 LIMIT, SHARE = 5, 2
 names = st.integers(0, 15).map(str)
@@ -22,9 +22,15 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.changed: set[str] = set()
         self.now_s = 0.0
 
-    @rule(name=names, wait_s=st.integers(-5, 20), place=places)
-    def add(self, name: str, wait_s: int, place: str) -> None:
-        self.schedule.add(name, self.now_s + wait_s, place)
+    @rule(
+        name=names,
+        wait_s=st.integers(-5, 20),
+        place=places,
+        sender=st.sampled_from("xyz"),
+        rank=st.integers(0, 2),
+    )
+    def add(self, name: str, wait_s: int, place: str, sender: str, rank: int) -> None:
+        self.schedule.add(name, Plan(self.now_s + wait_s, place, sender, rank=rank))
         if name in self.flying:
             self.changed.add(name)
         else:

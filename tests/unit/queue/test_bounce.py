@@ -2,9 +2,10 @@
 
 from columba.common.idforms import is_id
 from columba.common.ipc import wire
-from columba.queue.bounce import Sender, dsn_record
+from columba.queue import reports
+from columba.queue.bounce import PLAIN, Form, Sender, dsn_record
 from columba.queue.document import Map
-from columba.queue.record import OWED, Recipient, Record, changed
+from columba.queue.record import OWED, Recipient, Record, changed, with_recipients
 from columba.queue.retry import RetryPolicy
 
 ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -27,8 +28,9 @@ MAIL = Record(
 )
 
 
-def made(mail: Record, *people: Recipient) -> Record:
-    record = dsn_record(mail, people or mail.owed, SENDER, POLICY)
+def made(mail: Record, *people: Recipient, form: Form = PLAIN) -> Record:
+    (due,) = reports.due(with_recipients(mail, people))
+    record = dsn_record(mail, due, SENDER, POLICY, form)
     assert record is not None
     return record
 
@@ -66,14 +68,18 @@ def test_requiretls_is_kept() -> None:
 
 
 def test_nobody_hears_about_foreign_mail_from_nobody() -> None:
-    assert dsn_record(changed(MAIL, envelope={"sender": b""}), [OWING], SENDER, POLICY) is None
+    mail = changed(MAIL, envelope={"sender": b""})
+    (due,) = reports.due(mail)
+    assert dsn_record(mail, due, SENDER, POLICY) is None
 
 
 def test_a_dsn_that_fails_goes_to_the_postmaster_and_ends_there() -> None:
     double = made(changed(made(MAIL), recipients=(OWING,)))
     assert double.double
     assert [person.spec["address"] for person in double.recipients] == [SENDER.postmaster]
-    assert dsn_record(changed(double, recipients=(OWING,)), [OWING], SENDER, POLICY) is None
+    failed = changed(double, recipients=(OWING,))
+    (due,) = reports.due(failed)
+    assert dsn_record(failed, due, SENDER, POLICY) is None
 
 
 def test_its_envelope_is_one_of_the_wire() -> None:

@@ -13,7 +13,7 @@ from columba.queue.node import Node
 from columba.queue.owner import Owners
 from columba.queue.record import Record
 from columba.queue.retry import RetryPolicy
-from columba.queue.schedule import Schedule
+from columba.queue.schedule import Plan, Schedule
 from columba.queue.settle import Settler
 from columba.queue.shelf import Shelf, key_of, new_body_key
 from columba.queue.stock import Stock
@@ -70,7 +70,16 @@ def test_a_queued_message_takes_at_most_400_octets() -> None:
         before, _ = tracemalloc.get_traced_memory()
         for number in range(count):
             name = f"env/0123456789ab-0/{derived_id(ID, str(number))}"
-            schedule.add(name, 1.8e9 + number, "mx:example.net")
+            schedule.add(
+                name,
+                Plan(
+                    1.8e9 + number,
+                    "mx:example.net",
+                    "sender@example.org",
+                    1.8e9 + number + 14_400,
+                    is_lost=number % 2 == 0,
+                ),
+            )
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

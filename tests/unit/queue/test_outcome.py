@@ -7,6 +7,7 @@ from columba.common.ipc import wire
 from columba.queue import outcome
 from columba.queue.message import record_of, to_map
 from columba.queue.outcome import Variant
+from columba.queue.plan import due_s
 from columba.queue.record import (
     DELIVERED,
     DISCARDED,
@@ -65,7 +66,7 @@ def test_final_outcomes_are_final_and_the_rest_is_tried_again() -> None:
     assert states(after) == {"1": DELIVERED, "2": DISCARDED, "3": OWED, "4": PENDING, "5": PENDING}
     assert after.claim == Claim()
     assert after.due_s == NOW_S + 60
-    assert outcome.due_s(after) == 0.0, "the DSN is due at once"
+    assert due_s(after) == 0.0, "the DSN is due at once"
 
 
 def test_what_is_final_stays_so() -> None:
@@ -174,19 +175,19 @@ def test_doubt_delays_the_recipient_in_doubt_alone() -> None:
         NOW_S,
         POLICY,
     ).record
-    assert outcome.due_s(after) == NOW_S + 60
+    assert due_s(after) == NOW_S + 60
     assert [person.doubt_s for person in after.recipients] == [NOW_S + 600, 0.0]
 
 
 def test_a_late_outcome_ends_doubt_and_makes_the_rest_due() -> None:
     before = outcome.doubted(record("a@x", "b@x", "c@x"), NOW_S, POLICY, has_died=False)
-    assert outcome.due_s(before) == NOW_S + 600
+    assert due_s(before) == NOW_S + 600
     late = [said("1", "delivered"), said("2", "failed"), said("3", "refused", code=421)]
     after = outcome.settled(before, late, NOW_S + 30)
     assert states(after) == {"1": DELIVERED, "2": OWED, "3": PENDING}
-    assert outcome.due_s(with_recipients(after, [])) == 0.0
+    assert due_s(with_recipients(after, [])) == 0.0
     paid = with_recipients(after, [msgspec.structs.replace(after.owed[0], state="bounced")])
-    assert outcome.due_s(paid) == NOW_S + 30
+    assert due_s(paid) == NOW_S + 30
 
 
 def test_the_second_death_is_poison() -> None:
@@ -200,6 +201,7 @@ def test_the_second_death_is_poison() -> None:
 def test_what_expires_has_failed_but_not_what_is_in_doubt() -> None:
     before = record("a@x", "b@x")
     doubtful = msgspec.structs.replace(before.recipients[0], doubt_s=NOW_S + 10)
+    before = changed(before, expires_s=NOW_S)
     after = outcome.expired(with_recipients(before, [doubtful]), NOW_S)
     assert states(after) == {"1": PENDING, "2": OWED}
     assert after.recipients[1].reply["enhanced"] == "4.4.7"

@@ -1,0 +1,90 @@
+"""The loops that begin what is due, and what must be looked at whatever else happens.
+
+Each job catches at its own top, so that one message's error never ends the others. The watch over deadlines has
+room of its own: it goes on when every try hangs, when no sieve-filter is there, and when a destination is closed.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Final, Protocol
+
+from columba.common.errors import ColumbaError
+from columba.queue.attempt import Attempts
+from columba.queue.shelf import owner_of
+from columba.queue.stock import Stock
+
+_IDLE_S: Final = 30.0
+_ERROR_S: Final = 10.0
+_CRASH_S: Final = 60.0
+_WATCH_S: Final = 2.0
+_WATCHED: Final = 50
+
+
+class Spawn(Protocol):
+    """Runs work beside everything else, and holds it."""
+
+    def __call__(self, work: Coroutine[object, object, None], what: str) -> object:
+        """Begin the work."""
+        ...
+
+
+class Runs:
+    """Begins work on records for one process."""
+
+    def __init__(self, stock: Stock, attempts: Attempts, spawn: Spawn) -> None:
+        self._stock, self._attempts, self._spawn = stock, attempts, spawn
+        self._watched = 0
+        self.is_stopped = False
+
+    async def work(self) -> None:
+        """Begin what is due, until stopped."""
+        schedule, wake, clock = self._stock.schedule, self._stock.wake, self._stock.clock
+        while not self.is_stopped:
+            wake.clear()
+            for key in schedule.begin(clock.wall_s()):
+                self._spawn(self._job(key), "queue run")
+            wait_s = None if schedule.is_full else schedule.wait_s(clock.wall_s())
+            try:
+                async with asyncio.timeout(_IDLE_S if wait_s is None else min(wait_s, _IDLE_S)):
+                    await wake.wait()
+            except TimeoutError:
+                continue
+
+    async def watch(self) -> None:
+        """Look at messages whose deadline is over, until stopped."""
+        while not self.is_stopped:
+            room = _WATCHED - self._watched
+            for key in self._stock.schedule.overdue(self._stock.now_s, room):
+                self._watched += 1
+                self._spawn(self._watch(key), "deadline")
+            await asyncio.sleep(_WATCH_S)
+
+    async def _watch(self, key: str) -> None:
+        try:
+            await self._job(key)
+        finally:
+            self._watched -= 1
+
+    async def _job(self, key: str) -> None:
+        schedule, stock = self._stock.schedule, self._stock
+        again_s: float | None = _CRASH_S
+        shelved = None
+        try:
+            done = await self._attempts.run(key)
+            shelved, again_s = done.shelved, done.wait_s
+        except ColumbaError as error:
+            stock.event.warning("A queue run failed", key=key, error=str(error))
+            again_s = _ERROR_S
+        except Exception as error:  # the job loop: one message's error never ends the others
+            stock.event.error("A queue run crashed", key=key, error=repr(error))
+        finally:
+            is_aside = key in stock.unreadable
+            if schedule.done(key) and not is_aside:
+                again_s = 0.0
+            if is_aside:
+                stock.set_aside(key, stock.unreadable[key])
+            elif again_s is not None and stock.owners.get(owner_of(key)) is not None:
+                stock.plan_again(key, again_s)
+            elif shelved is not None:
+                stock.plan(shelved)
+            stock.wake.set()
