@@ -63,7 +63,7 @@ def compile_script(
         code = compiler.block(commands, is_top=True)
         if len(log):
             return log.taken("validation")
-        return Script(source, stage, code, frozenset(compiler.required))
+        return Script(source, stage, code, frozenset(compiler.required), log.warnings)
 
     def compile_included(loaded: Loaded) -> Code | CompileErrors:
         made = compile_one(loaded)

@@ -21,6 +21,7 @@ _NAME: Final = re.compile(rb"([!-9;-~]+)[ \t]*:")
 # Where a line begins that is neither a field nor the continuation of one.
 _NO_FIELD: Final = re.compile(rb"\A(?![!-9;-~]+[ \t]*:)|\r\n(?![ \t]|[!-9;-~]+[ \t]*:)")
 _FOLD: Final = re.compile(rb"\r\n(?=[ \t])")
+_FOLD_BLANK: Final = re.compile(rb"\r\n[ \t]")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
 _BLANKS: Final = re.compile(r"([ \t]+)")
 
@@ -54,8 +55,14 @@ class Field:
 
     @property
     def text(self) -> str:
-        """The value as people read it: unfolded, encoded words and UTF-8 decoded. Never raises."""
-        return decode_words(self.unfolded)
+        """The value as people read it: unfolded, encoded words and UTF-8 decoded. Never raises.
+
+        A fold is one blank here, also where the line goes on with a tab.
+        """
+        value = self.value
+        if b"\r\n" in value:
+            value = _FOLD_BLANK.sub(b" ", value)
+        return decode_words(value.strip(b" \t"))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Field) and other.raw == self.raw

@@ -6,6 +6,7 @@ Pure.
 from collections.abc import Callable
 from typing import Final
 
+from columba.common.mail.addresses import Mailbox, parse_addresses
 from columba.sieve.core.wishes import chosen_wishes
 from columba.sieve.lang.binding import Bound, as_strings
 from columba.sieve.lang.compiler import Compiler
@@ -15,7 +16,7 @@ from columba.sieve.lang.stage import DISPOSITION
 from columba.sieve.lang.words import Kind, Positional, Word
 from columba.sieve.run.actions import Action, Discard, Keep, Redirect
 from columba.sieve.run.code import GO, Code, plain
-from columba.sieve.run.envelope import parse_path
+from columba.sieve.run.envelope import Path, parse_path
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.flags import internal_flags, split_flags
 from columba.sieve.run.state import Run
@@ -84,11 +85,24 @@ def _redirect_to_list(run: Run, name: Text, place: Position, is_copy: bool) -> i
 
 
 def target_address(text: str) -> str | None:
-    """Return an address with a domain in its plainest form, or None if this is none."""
-    path = parse_path(text)
-    if path is None or not path.domain or "<" in text or clean(text) != text:
+    """Return an address with a domain in its plainest form, or None if this is none.
+
+    RFC 5228 §2.4.2.3: it may have a name before it, but no route.
+    """
+    if clean(text) != text:
         return None
-    return str(path)
+    path = _named(text) if "<" in text or "(" in text else parse_path(text)
+    if path is None or not path.domain or path.domain.startswith(".") or ".." in path.domain:
+        return None
+    return None if text.startswith("@") or path.domain.endswith(".") else str(path)
+
+
+def _named(text: str) -> Path | None:
+    found = parse_addresses(text.encode("utf-8"))
+    if not found.is_clean or len(found.entries) != 1 or "<@" in text:
+        return None
+    box = found.entries[0]
+    return Path(box.local, box.domain) if isinstance(box, Mailbox) else None
 
 
 WORDS: Final = (

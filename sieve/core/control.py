@@ -34,6 +34,7 @@ def build_if(compiler: Compiler, bound: Bound) -> Code | None:
 
 def build_elsif(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §3.1. Behind a statically true branch nothing is looked at."""
+    compiler.check_link(bound)
     if not compiler.is_decided:
         compiler.add_branch(bound, compiler.test(bound.node.arguments.tests[0]))
     return None
@@ -41,6 +42,7 @@ def build_elsif(compiler: Compiler, bound: Bound) -> Code | None:
 
 def build_else(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §3.1."""
+    compiler.check_link(bound)
     compiler.add_branch(bound, constant(True))
     return None
 
@@ -58,13 +60,13 @@ def build_not(compiler: Compiler, bound: Bound) -> Code | None:
 
 def build_all_of(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §5.2."""
-    codes = compiler.tests(bound)
+    codes = compiler.tests(bound, decisive=False)
     return all_of(codes) if codes else None
 
 
 def build_any_of(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §5.3."""
-    codes = compiler.tests(bound)
+    codes = compiler.tests(bound, decisive=True)
     return any_of(codes) if codes else None
 
 

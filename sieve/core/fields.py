@@ -6,13 +6,12 @@ Pure. header, address, exists and date ask here; index (RFC 5260) and mime (RFC 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from columba.common.mail.addresses import parse_mailboxes
 from columba.common.mail.header import Field, Header
 from columba.common.mail.mime import Part
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.words import AddressPart, Kind, Tag
-from columba.sieve.run.message import Message
+from columba.sieve.lang.words import Kind, Tag
+from columba.sieve.run.message import Message, Reading, read_addresses
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text
 
@@ -20,6 +19,7 @@ MIME_TAGS: Final = ("anychild", "type", "subtype", "contenttype", "param")
 INDEX_TAGS: Final = (Tag("index", takes=Kind.NUMBER), Tag("last"))
 
 Fields = Callable[[Run], Sequence[Field]]
+Readings = Callable[[Run], Sequence[Reading]]
 
 
 def is_plain(bound: Bound) -> bool:
@@ -98,12 +98,6 @@ def field_texts(fields: Fields) -> Callable[[Run], Sequence[str]]:
     return lambda run: [field.text for field in fields(run)]
 
 
-def field_addresses(fields: Fields, part: AddressPart) -> Callable[[Run], Sequence[str]]:
-    """Return what gives parts of the addresses in fields."""
-
-    def values(run: Run) -> Sequence[str]:
-        boxes = [box for field in fields(run) for box in parse_mailboxes(field.value)]
-        taken = [part.take(box.local, box.domain, run.limits.delimiters) for box in boxes]
-        return [value for value in taken if value is not None]
-
-    return values
+def field_readings(fields: Fields) -> Readings:
+    """Return what gives the addresses in fields."""
+    return lambda run: [each for field in fields(run) for each in read_addresses(field)]

@@ -7,6 +7,7 @@ extension then work with it.
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from columba.common.mail.addresses import quote_local
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.tree import String
@@ -14,6 +15,7 @@ from columba.sieve.lang.words import AddressPart, Kind, Tag
 from columba.sieve.run.code import Code, plain
 from columba.sieve.run.compare import ASCII_CASEMAP, Comparator
 from columba.sieve.run.match import CONTAINS, IS, MATCHES, MatchArguments, Matcher, MatchType
+from columba.sieve.run.message import Reading
 from columba.sieve.run.state import Run
 
 MATCH_TYPE: Final = "match type"
@@ -25,7 +27,9 @@ MATCH_TAGS: Final = (
     Tag("contains", MATCH_TYPE, meaning=CONTAINS),
     Tag("matches", MATCH_TYPE, meaning=MATCHES),
 )
-ALL_PART: Final = AddressPart(lambda local, domain, _: f"{local}@{domain}" if domain else local)
+ALL_PART: Final = AddressPart(
+    lambda local, domain, _: f"{quote_local(local)}@{domain}" if domain else local
+)
 ADDRESS_TAGS: Final = (
     Tag("all", ADDRESS_PART, meaning=ALL_PART),
     Tag("localpart", ADDRESS_PART, meaning=AddressPart(lambda local, domain, _: local)),
@@ -35,6 +39,13 @@ ADDRESS_TAGS: Final = (
 Values = Callable[[Run], Sequence[str]]
 
 
+def taken(part: AddressPart, reading: Reading, delimiters: str) -> str | None:
+    """Return a part of what was read in a field; only :all has what is no address (RFC 5228 §2.7.4)."""
+    if isinstance(reading, str):
+        return reading if part is ALL_PART else None
+    return part.take(reading.local, reading.domain, delimiters)
+
+
 def value_test(
     compiler: Compiler,
     bound: Bound,
@@ -42,20 +53,20 @@ def value_test(
     keys: tuple[String, ...],
     *,
     default: Comparator = ASCII_CASEMAP,
-    skips_empty: bool = False,
+    counted: Values | None = None,
     captures: bool = True,
 ) -> Code | None:
     """Make the code of a test that compares values with keys; None after an error.
 
-    skips_empty: a :count leaves empty values out (RFC 5229 §5). captures: a match may set match variables.
+    counted: what a :count counts, if that is something else. captures: a match may set match variables.
     """
     comparator = chosen_comparator(compiler, bound, default)
     kind = chosen_match_type(bound)
     match = chosen_matcher(compiler, bound, kind, comparator, keys, captures=captures)
     if match is None:
         return None
-    if kind.counts and skips_empty:
-        return plain(lambda run: match(run, [value for value in values(run) if value]))
+    if kind.counts and counted is not None:
+        values = counted
     if compiler.is_traced:
         return plain(_traced(compiler, bound, kind, values, match))
     return plain(lambda run: match(run, values(run)))

@@ -27,12 +27,12 @@ _VALUE: Final = re.compile(r"\s*([^\s;/]+)\s*(?:/\s*([^\s;/]*))?\s*(?:;|$)")
 
 
 def mime_values(compiler: Compiler, bound: Bound, fields: Fields) -> Callable[[Run], Sequence[str]]:
-    """Return what gives the chosen part of each field; a field without it gives nothing."""
+    """Return what gives the chosen part of each field; a field without it gives an empty text."""
     option = bound.in_group(MIME_OPTION)
     assert option is not None
     if option.tag.name != "param":
         name = option.tag.name
-        return lambda run: [v for f in fields(run) if (v := _part(f, name)) is not None]
+        return lambda run: [_part(field, name) for field in fields(run)]
     names = compiler.texts(as_strings(option.parameter))
 
     def values(run: Run) -> Sequence[str]:
@@ -40,19 +40,22 @@ def mime_values(compiler: Compiler, bound: Bound, fields: Fields) -> Callable[[R
         for field in fields(run):
             known = parse_parameters(field.unfolded)
             wanted = [name.get(run).lower() for name in names]
-            found += [known[name] for name in wanted if name in known]
+            found += [known[name] for name in wanted if name in known] or [""]
         return found
 
     return values
 
 
-def _part(field: Field, name: str) -> str | None:
+def _part(field: Field, name: str) -> str:
+    """RFC 5703 §4.1: fields that are neither of the two are blank, and so is what can't be read."""
     text = _COMMENT.sub(" ", field.unfolded.decode("utf-8", "replace"))
     match = _VALUE.match(text)
-    if match is None:
-        return None
-    # RFC 5703 §4.1: a Content-Disposition has a type only.
-    kind, subtype = match[1], match[2] or ""
+    is_type = field.name.lower() == "content-type"
+    if match is None or not (is_type or field.name.lower() == "content-disposition"):
+        return ""
+    if is_type and not match[2]:
+        return ""
+    kind, subtype = match[1], (match[2] or "") if is_type else ""
     match name:
         case "type":
             return kind

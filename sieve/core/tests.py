@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from typing import Final
 
 from columba.sieve.core.fields import (
+    Readings,
     chosen_fields,
     chosen_headers,
-    field_addresses,
+    field_readings,
     field_texts,
     is_plain,
 )
 from columba.sieve.core.matching import (
     ADDRESS_TAGS,
+    ALL_PART,
     MATCH_TAGS,
     Values,
     chosen_address_part,
+    taken,
     value_test,
 )
 from columba.sieve.core.mimefields import MIME_OPTION, mime_values
@@ -29,7 +32,7 @@ from columba.sieve.lang.tree import String
 from columba.sieve.lang.words import AddressPart, Kind, Positional, Tag, Word
 from columba.sieve.run.code import Code, plain
 from columba.sieve.run.state import Run
-from columba.sieve.run.values import Text
+from columba.sieve.run.values import Text, clean
 
 # RFC 5322 §2.2: printable ASCII but the colon.
 FIELD_NAME: Final = re.compile(r"[!-9;-~]+")
@@ -48,8 +51,6 @@ ADDRESS_FIELDS: Final = frozenset(
 def build_header(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §5.7."""
     names = field_names(compiler, bound.strings(0))
-    if names is None:
-        return None
     if is_plain(bound):
         return value_test(compiler, bound, header_values(names), bound.strings(1))
     fields = chosen_fields(compiler, bound, names)
@@ -65,27 +66,30 @@ def build_header(compiler: Compiler, bound: Bound) -> Code | None:
 def build_address(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §5.1. What can't be read as an address has no value."""
     names = field_names(compiler, bound.strings(0))
-    if names is None:
-        return None
     for node, name in zip(bound.strings(0), names, strict=True):
         if name.constant is not None and name.constant not in ADDRESS_FIELDS:
             compiler.error(node.at, f"header '{node.value}' is not allowed in the address test")
             return None
     part = chosen_address_part(bound)
-    values = address_values(names, part)
+    readings = address_readings(names)
     if not is_plain(bound):
         fields = chosen_fields(compiler, bound, names)
         if fields is None:
             return None
-        values = field_addresses(fields, part)
-    return value_test(compiler, bound, values, bound.strings(1))
+        readings = field_readings(fields)
+    return value_test(
+        compiler,
+        bound,
+        address_values(readings, part),
+        bound.strings(1),
+        # RFC 5231 §4.2: addresses are counted, whatever part of them is looked at.
+        counted=address_values(readings, ALL_PART),
+    )
 
 
 def build_exists(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5228 §5.5: true if every one of the fields is there."""
     names = field_names(compiler, bound.strings(0))
-    if names is None:
-        return None
     if not is_plain(bound):
         if chosen_fields(compiler, bound, names) is None:
             return None
@@ -110,15 +114,14 @@ def build_size(compiler: Compiler, bound: Bound) -> Code | None:
     return plain(lambda run: run.message.size < limit)
 
 
-def field_names(compiler: Compiler, nodes: tuple[String, ...]) -> tuple[Text, ...] | None:
-    """Return names of fields in lower case; None after an error."""
+def field_names(compiler: Compiler, nodes: tuple[String, ...]) -> tuple[Text, ...]:
+    """Return names of fields in lower case; warns of what can't be one."""
     texts = []
     for node in nodes:
         text = compiler.text(node)
         name = text.constant
         if name is not None and not FIELD_NAME.fullmatch(name):
-            compiler.error(node.at, f"'{name[:60]}' is not a valid header field name")
-            return None
+            compiler.warn(node.at, f"'{clean(name)[:60]}' is not a valid header field name")
         texts.append(_lower(text))
     return tuple(texts)
 
@@ -137,18 +140,20 @@ def header_values(names: Sequence[Text]) -> Values:
     return lambda run: [v for name in names for v in run.message.texts(name.get(run))]
 
 
-def address_values(names: Sequence[Text], part: AddressPart) -> Values:
-    """Return what gives parts of the addresses in fields."""
-    take = part.take
+def address_readings(names: Sequence[Text]) -> Readings:
+    """Return what gives the addresses in fields."""
+    if len(names) == 1 and (only := names[0].constant) is not None:
+        return lambda run: run.message.readings(only)
+    return lambda run: [each for name in names for each in run.message.readings(name.get(run))]
+
+
+def address_values(readings: Readings, part: AddressPart) -> Values:
+    """Return what gives parts of addresses."""
 
     def values(run: Run) -> Sequence[str]:
-        found: list[str] = []
-        for name in names:
-            for box in run.message.addresses(name.get(run)):
-                value = take(box.local, box.domain, run.limits.delimiters)
-                if value is not None:
-                    found.append(value)
-        return found
+        marks = run.limits.delimiters
+        found = [taken(part, each, marks) for each in readings(run)]
+        return [value for value in found if value is not None]
 
     return values
 

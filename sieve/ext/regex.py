@@ -31,6 +31,10 @@ def compiled(pattern: str, is_sensitive: bool) -> "re2._Regexp[str] | None":
     options.case_sensitive = is_sensitive
     options.max_mem = _MEMORY_BYTES
     options.dot_nl = True
+    # POSIX extended expressions (draft-ietf-sieve-regex §2): the leftmost longest match, ^ and $ for
+    # the whole value; \w, \s, \d and \b as the GNU library has them.
+    options.posix_syntax = options.longest_match = options.one_line = True
+    options.perl_classes = options.word_boundary = True
     try:
         return re2.compile(pattern, options)
     except re2.error:
@@ -42,7 +46,7 @@ def _check(arguments: MatchArguments) -> str:
         return f"the comparator '{arguments.comparator.name}' can't be used with :regex"
     for key in arguments.keys:
         if key.constant is not None and _expression(key.constant, arguments) is None:
-            return f"invalid regular expression '{key.constant[:100]}'"
+            return f"invalid regular expression '{clean(key.constant)[:100]}'"
     return ""
 
 

@@ -11,7 +11,7 @@ from columba.sieve.core.matching import MATCH_TAGS, value_test
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.words import Extension, Kind, Positional, Word
-from columba.sieve.run.code import Code
+from columba.sieve.run.code import Code, plain
 from columba.sieve.run.state import Run
 
 PREFIX: Final = "vnd.columba."
@@ -58,10 +58,15 @@ def build_environment(compiler: Compiler, bound: Bound) -> Code | None:
     has_vendor = "vnd.dovecot.environment" in compiler.required
 
     def values(run: Run) -> Sequence[str]:
-        value = item_value(run, name.get(run), has_vendor=has_vendor)
-        return () if value is None else (value,)
+        return (item_value(run, name.get(run), has_vendor=has_vendor) or "",)
 
-    return value_test(compiler, bound, values, bound.strings(1))
+    test = value_test(compiler, bound, values, bound.strings(1))
+    if test is None or (match := test.plain) is None:
+        return None
+    # RFC 5183 §4: what is not known makes the test false, whatever it is compared with.
+    return plain(
+        lambda run: item_value(run, name.get(run), has_vendor=has_vendor) is not None and match(run)
+    )
 
 
 ENVIRONMENT: Final = Extension(

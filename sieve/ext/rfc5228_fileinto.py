@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from columba.sieve.core.actions import add_action, chosen_flags
+from columba.sieve.ext.rfc8579_special_use import is_use
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.stage import PER_RECIPIENT
@@ -40,6 +41,8 @@ def build_fileinto(compiler: Compiler, bound: Bound) -> Code | None:
     problem = mailbox_problem(name.constant) if name.constant is not None else ""
     if problem:
         compiler.error(node.at, f"invalid mailbox name '{name.constant!a:.100}': {problem}")
+        return None
+    if not is_use(compiler, use_node, special_use):
         return None
 
     def run_fileinto(run: Run) -> int:

@@ -127,7 +127,7 @@ def build_string(compiler: Compiler, bound: Bound) -> Code | None:
         bound,
         lambda run: [text.get(run) for text in texts],
         bound.strings(1),
-        skips_empty=True,
+        counted=lambda run: [value for text in texts if (value := text.get(run))],
     )
 
 

@@ -17,6 +17,7 @@ from columba.sieve.ext.rfc5229_variables import fetch, store, variable_name
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.tree import String
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import GO, Code, plain
 from columba.sieve.run.flags import internal_flags, split_flags
@@ -74,7 +75,21 @@ def build_hasflag(compiler: Compiler, bound: Bound) -> Code | None:
 
     if chosen_match_type(bound).name == "is":
         return _is_one_of(compiler, bound, values)
-    return value_test(compiler, bound, values, bound.strings(1))
+    keys = bound.strings(1)
+    if chosen_match_type(bound).name == "contains":
+        keys = _single_flags(keys)
+    return value_test(compiler, bound, values, keys)
+
+
+def _single_flags(nodes: tuple[String, ...]) -> tuple[String, ...]:
+    """RFC 5232 §2: a key of several flags is the same as several keys."""
+    found: list[String] = []
+    for node in nodes:
+        if "${" in node.value:
+            found.append(node)
+        else:
+            found += [String(flag, node.at) for flag in node.value.split()]
+    return tuple(found)
 
 
 def _is_one_of(compiler: Compiler, bound: Bound, values: Values) -> Code | None:

@@ -81,8 +81,6 @@ def build_date(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5260 §4: the date of a field, read behind its last semicolon if it has one."""
     names = field_names(compiler, (bound.string(0),))
     part = _date_part(compiler, bound, 1)
-    if names is None or part is None:
-        return None
     fields = chosen_fields(compiler, bound, names)
     if fields is None:
         return None
@@ -102,8 +100,6 @@ def build_date(compiler: Compiler, bound: Bound) -> Code | None:
 def build_currentdate(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 5260 §5."""
     part = _date_part(compiler, bound, 0)
-    if part is None:
-        return None
 
     def values(run: Run) -> Sequence[str]:
         value = part(run, datetime.fromtimestamp(int(run.wall_s), UTC))
@@ -112,20 +108,18 @@ def build_currentdate(compiler: Compiler, bound: Bound) -> Code | None:
     return value_test(compiler, bound, values, bound.strings(1))
 
 
-def _date_part(compiler: Compiler, bound: Bound, index: int) -> DatePart | None:
-    """Return what makes the wanted part of a date; None after an error."""
+def _date_part(compiler: Compiler, bound: Bound, index: int) -> DatePart:
+    """Return what makes the wanted part of a date; warns of what is no part, or no zone."""
     node, zone_node = bound.string(index), bound.parameter("zone")
     name = compiler.text(node)
     if name.constant is not None and name.constant.lower() not in _PARTS:
-        compiler.error(node.at, f"unknown date part '{node.value[:40]}'")
-        return None
+        compiler.warn(node.at, f"unknown date part '{node.value[:40]}': the test is never true")
     zone: Text | None = None
     if zone_node is not None:
         zone = compiler.text(zone_node)
         if zone.constant is not None and parse_zone(zone.constant) is None:
             text = f"'{zone_node.value[:40]}' is no zone of the form +hhmm or -hhmm"
-            compiler.error(zone_node.at, text)
-            return None
+            compiler.warn(zone_node.at, f"{text}; the zone is UTC")
     keeps_zone = bound.has("originalzone")
 
     def part(run: Run, when: datetime) -> str | None:

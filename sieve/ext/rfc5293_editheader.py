@@ -30,7 +30,9 @@ from columba.sieve.run.options import is_yes, names_in
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text, clean
 
-_FOLDED: Final = re.compile(r"\r\n(?=[ \t])")
+# A line end in a value is a place to fold, whether or not a blank follows.
+_FOLDED: Final = re.compile(r"\r?\n(?=[ \t])")
+_BROKEN: Final = re.compile(r"\r?\n")
 _ILLEGAL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NEVER_DELETED: Final = frozenset({"received", "auto-submitted"})
 _DEFAULT_SIZE: Final = 2048
@@ -120,7 +122,7 @@ def _field(name: str, text: str) -> bytes:
 
 
 def _trimmed(value: str) -> str:
-    return _FOLDED.sub("", value.strip())
+    return _BROKEN.sub(" ", _FOLDED.sub("", value.strip()))
 
 
 def _wrong_name(name: str) -> str:

@@ -3,6 +3,7 @@
 Pure. run/notify.py writes the notification.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
@@ -25,6 +26,8 @@ from columba.sieve.run.values import Text, clean, constant_text, truncate
 
 _IMPORTANCE: Final = frozenset({"1", "2", "3"})
 _PROHIBITED: Final = "local policy prohibits the use of a notify action"
+# RFC 5435 §3.6
+_OPTION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*=")
 _ONLINE: Final = "maybe"  # RFC 5436 §2.1: whether the recipient reads mail now is not known
 
 
@@ -76,7 +79,15 @@ def _texts(compiler: Compiler, bound: Bound) -> dict[str, Text] | None:
             return None
     options = bound.tags.get("options")
     if options is not None:
-        compiler.texts(as_strings(options.parameter))
+        for option, text in zip(
+            nodes := as_strings(options.parameter), compiler.texts(nodes), strict=True
+        ):
+            if text.constant is not None and not _OPTION.match(text.constant):
+                compiler.error(
+                    option.at, f"'{option.value[:60]}' is no option of the form name=value"
+                )
+                return None
+            compiler.warn(option.at, "the method mailto knows no options")
     return texts
 
 

@@ -12,7 +12,7 @@ from columba.common.mail.addresses import parse_addresses
 from columba.sieve.run.envelope import parse_path
 
 _SCHEME: Final = re.compile(r"mailto:", re.IGNORECASE)
-_ILLEGAL: Final = re.compile(r"[^!-~]|[\"<>\\^`{|}]|%(?![0-9A-Fa-f]{2})")
+_ILLEGAL: Final = re.compile(r"[^!-~]|[\"#<>\\^`{|}]|%(?![0-9A-Fa-f]{2})")
 _NAME: Final = re.compile(r"[!-$&-9;-~]+")
 # RFC 5436 §2.7: fields that a URI must not set.
 _FORBIDDEN: Final = frozenset(

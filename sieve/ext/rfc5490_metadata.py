@@ -4,7 +4,7 @@ Pure. Whoever drives the machine answers what an annotation says; one without a 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Final
 
 from columba.sieve.core.matching import (
@@ -20,9 +20,8 @@ from columba.sieve.lang.stage import TESTER
 from columba.sieve.lang.tree import String
 from columba.sieve.lang.words import Extension, Kind, Positional, Word
 from columba.sieve.run.code import Asked, Code, asking
-from columba.sieve.run.requests import Found, Metadata
+from columba.sieve.run.requests import Answer, Found, Metadata, Request
 from columba.sieve.run.state import Run
-from columba.sieve.run.values import Text, constant_text
 
 # The name of an entry begins with its scope (RFC 5490 §2).
 ANNOTATION: Final = re.compile(r"/(?i:private|shared)(?:/[^/*%\x00-\x19\x7f-\U0010ffff]+)+")
@@ -34,8 +33,7 @@ def build_value(compiler: Compiler, bound: Bound) -> Code | None:
     at = 0 if is_server else 1
     mailbox = _mailbox(compiler, bound, is_server)
     entry = bound.string(at)
-    if mailbox is None or not _are_annotations(compiler, bound, (entry,)):
-        return None
+    _check_annotations(compiler, bound, (entry,))
     name = compiler.text(entry)
     kind = chosen_match_type(bound)
     comparator = chosen_comparator(compiler, bound)
@@ -44,9 +42,8 @@ def build_value(compiler: Compiler, bound: Bound) -> Code | None:
         return None
 
     def run_value(run: Run) -> Asked:
-        answer = yield Metadata(mailbox.get(run), name.get(run))
-        values = (answer.value,) if isinstance(answer, Found) else ()
-        return match(run, values)
+        answer = yield from _asked(mailbox(run), name.get(run))
+        return match(run, () if answer is None else (answer,))
 
     return asking(run_value)
 
@@ -56,40 +53,43 @@ def build_exists(compiler: Compiler, bound: Bound) -> Code | None:
     is_server = bound.word.name == "servermetadataexists"
     nodes = bound.strings(0 if is_server else 1)
     mailbox = _mailbox(compiler, bound, is_server)
-    if mailbox is None or not _are_annotations(compiler, bound, nodes):
-        return None
+    _check_annotations(compiler, bound, nodes)
     names = compiler.texts(nodes)
 
     def run_exists(run: Run) -> Asked:
         for name in names:
-            answer = yield Metadata(mailbox.get(run), name.get(run))
-            if not isinstance(answer, Found):
+            if (yield from _asked(mailbox(run), name.get(run))) is None:
                 return False
         return True
 
     return asking(run_exists)
 
 
-def _mailbox(compiler: Compiler, bound: Bound, is_server: bool) -> Text | None:
-    """Return the name of the mailbox, "" for the server; None after an error."""
+def _asked(mailbox: str | None, annotation: str) -> Generator[Request, Answer, str | None]:
+    """Return what an annotation says; None for what can't be there, without asking. Mailbox None: the server."""
+    if not ANNOTATION.fullmatch(annotation) or (mailbox is not None and mailbox_problem(mailbox)):
+        return None
+    answer = yield Metadata(mailbox or "", annotation)
+    return answer.value if isinstance(answer, Found) else None
+
+
+def _mailbox(compiler: Compiler, bound: Bound, is_server: bool) -> Callable[[Run], str | None]:
+    """Return what gives the name of the mailbox, None for the server; warns of what can't be one."""
     if is_server:
-        return constant_text("")
+        return lambda run: None
     node = bound.string(0)
     name = compiler.text(node)
     problem = mailbox_problem(name.constant) if name.constant is not None else ""
     if problem:
-        compiler.error(node.at, f"invalid mailbox name '{name.constant!a:.100}': {problem}")
-        return None
-    return name
+        compiler.warn(node.at, f"invalid mailbox name '{name.constant!a:.100}': {problem}")
+    return name.get
 
 
-def _are_annotations(compiler: Compiler, bound: Bound, nodes: Sequence[String]) -> bool:
+def _check_annotations(compiler: Compiler, bound: Bound, nodes: Sequence[String]) -> None:
     for node in nodes:
         name = compiler.text(node).constant
         if name is not None and not ANNOTATION.fullmatch(name):
-            compiler.error(node.at, f"'{name[:60]}' is no valid annotation for the {bound.word}")
-            return False
-    return True
+            compiler.warn(node.at, f"'{name[:60]}' is no valid annotation for the {bound.word}")
 
 
 _MAILBOX: Final = Positional(Kind.STRING, "mailbox")

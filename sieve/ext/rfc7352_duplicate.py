@@ -25,8 +25,7 @@ def build_duplicate(compiler: Compiler, bound: Bound) -> Code | None:
     if header is not None:
         name_text = compiler.text(header)
         if name_text.constant is not None and not FIELD_NAME.fullmatch(name_text.constant):
-            compiler.error(header.at, f"'{header.value[:60]}' is not a valid header field name")
-            return None
+            compiler.warn(header.at, f"'{header.value[:60]}' is not a valid header field name")
     return plain(lambda run: False)
 
 

@@ -9,13 +9,23 @@ from typing import Final
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.tree import String
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import Asked, Code, asking
 from columba.sieve.run.requests import Found, SpecialUse
 from columba.sieve.run.state import Run
+from columba.sieve.run.values import Text
 
 # RFC 8579 §2: an IMAP flag with a backslash.
 USE: Final = re.compile(r"\\[^\x00-\x20\x7f-\U0010ffff(){%*\"\\\]]+")
+
+
+def is_use(compiler: Compiler, node: String | None, text: Text | None) -> bool:
+    """Tell whether a special-use flag can be one, as far as that is known; notes the error."""
+    if node is None or text is None or text.constant is None or USE.fullmatch(text.constant):
+        return True
+    compiler.error(node.at, f"'{text.constant[:60]}' is no special-use flag")
+    return False
 
 
 def build_exists(compiler: Compiler, bound: Bound) -> Code | None:
@@ -24,8 +34,7 @@ def build_exists(compiler: Compiler, bound: Bound) -> Code | None:
     mailbox = compiler.text(bound.string(0)) if mailbox_node is not None else None
     uses = compiler.texts(bound.strings(1))
     for node, use in zip(bound.strings(1), uses, strict=True):
-        if use.constant is not None and not USE.fullmatch(use.constant):
-            compiler.error(node.at, f"'{use.constant[:60]}' is no special-use flag")
+        if not is_use(compiler, node, use):
             return None
 
     def run_exists(run: Run) -> Asked:

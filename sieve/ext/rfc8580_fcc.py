@@ -8,6 +8,7 @@ from typing import Final
 
 from columba.sieve.core.actions import chosen_flags
 from columba.sieve.ext.rfc5228_fileinto import mailbox_problem
+from columba.sieve.ext.rfc8579_special_use import is_use
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.stage import TESTER
@@ -45,6 +46,7 @@ def chosen_copy(compiler: Compiler, bound: Bound) -> Callable[[Run], FileInto | 
         compiler.error(node.at, f"invalid mailbox name '{name.constant!a:.100}': {problem}")
     use_node = bound.parameter("specialuse")
     use = compiler.text(use_node) if use_node is not None else None
+    is_use(compiler, use_node, use)
     creates = bound.has("create")
 
     def copy(run: Run) -> FileInto | None:

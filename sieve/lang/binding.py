@@ -98,8 +98,7 @@ class Binder:
         values = node.arguments.values
         unknown = [v for v in values if isinstance(v, Tag) and v.name not in known]
         if unknown:
-            for tag in unknown:
-                self._unknown_tag(tag, word, hint(tag.name))
+            self._unknown_tag(unknown[0], word, hint(unknown[0].name))
             return None
         bound = Bound(word, node)
         rest = self._tags(list(values), bound, known)

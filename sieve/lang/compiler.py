@@ -7,6 +7,7 @@ this file knows only the flow of blocks and `if` chains.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from columba.sieve.lang import strings
 from columba.sieve.lang.binding import Binder, Bound
@@ -29,15 +30,20 @@ from columba.sieve.run.code import (
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text
 
+_LINKS: Final = ("elsif", "else")
+
 
 @dataclass(slots=True)
 class Chain:
-    """An if with its elsif and else so far. is_decided: a branch is statically true, the rest is dead."""
+    """An if with its elsif and else so far. is_decided: a branch is statically true, the rest is dead.
+
+    is_broken: it began with a link that follows no if.
+    """
 
     at: int
     branches: list[Branch] = field(default_factory=list)
     is_decided: bool = False
-    is_closed: bool = False  # an else was there
+    is_broken: bool = False
 
 
 class Compiler:
@@ -73,14 +79,17 @@ class Compiler:
         self._log = log
         self._binder = Binder(self.error)
         self._unknown: set[str] = set()
-        self._chain: Chain | None = None
-        self._chain_is_broken = False
+        self._chain = Chain(0)
 
     # What words use.
 
     def error(self, at: int, text: str) -> None:
         """Note a mistake."""
         self._log.add(at, text)
+
+    def warn(self, at: int, text: str) -> None:
+        """Note what is probably a mistake, but legal."""
+        self._log.warn(at, text)
 
     def adopt(self, errors: CompileErrors) -> None:
         """Note the mistakes of an included script."""
@@ -133,11 +142,11 @@ class Compiler:
 
     def block(self, commands: tuple[Command, ...], is_top: bool = False) -> Code:
         """Compile the commands of a block."""
-        outer, outer_broken = self._chain, self._chain_is_broken
+        outer = self._chain
         self.level += not is_top
         code = self._commands(commands)
         self.level -= not is_top
-        self._chain, self._chain_is_broken = outer, outer_broken
+        self._chain = outer
         return code
 
     def test(self, node: Test) -> Code | None:
@@ -154,11 +163,22 @@ class Compiler:
             return self._traced(word, node, code)
         return code
 
-    def tests(self, bound: Bound) -> list[Code] | None:
-        """Compile the sub-tests of a word; None if one of them is wrong."""
-        codes = [self.test(test) for test in bound.node.arguments.tests]
-        known = [code for code in codes if code is not None]
-        return known if len(known) == len(codes) else None
+    def tests(self, bound: Bound, decisive: bool | None = None) -> list[Code] | None:
+        """Compile the sub-tests of a word; None if one of them is wrong.
+
+        decisive: a test that is known to answer this settles the word, and what follows it is not looked at.
+        """
+        codes: list[Code] = []
+        is_wrong = False
+        for test in bound.node.arguments.tests:
+            code = self.test(test)
+            if code is None:
+                is_wrong = True
+                continue
+            codes.append(code)
+            if code.constant is decisive is not None and not is_wrong:
+                break
+        return None if is_wrong else codes
 
     # Chains of if, elsif, else.
 
@@ -166,75 +186,61 @@ class Compiler:
         """An `if` was met."""
         self._chain = Chain(at)
 
+    def check_link(self, bound: Bound) -> None:
+        """RFC 5228 §3.1: elsif and else stand behind an if or elsif; one error for a broken chain."""
+        if self._chain.is_broken:
+            self.error(bound.at, f"the {bound.word} must follow an if or elsif command")
+
     def add_branch(self, bound: Bound, test: Code | None) -> None:
         """Compile the block behind a test of the current chain; test None was wrong."""
         assert isinstance(bound.node, Command)
         chain = self._chain
-        is_dead = chain is None or chain.is_decided or (test is not None and test.constant is False)
-        if is_dead:
+        if chain.is_decided or (test is not None and test.constant is False):
             return
         code = self.block(bound.node.block or ())
-        if chain is not None and test is not None:
+        if test is not None:
             chain.branches.append(Branch(test, code))
-            chain.is_decided = test.constant is True
+            chain.is_decided = test.constant is True and not chain.is_broken
 
     @property
     def is_decided(self) -> bool:
         """Whether an earlier branch of the chain is statically true, so that what follows is dead."""
-        return self._chain is not None and self._chain.is_decided
+        return self._chain.is_decided
 
     # The walk.
 
     def _commands(self, commands: tuple[Command, ...]) -> Code:
         codes: list[tuple[Position, Code]] = []
-        self._begin_block()
+        self._chain = Chain(0)
+        before = ""
         for command in commands:
-            is_link = command.name in ("elsif", "else")
-            if not is_link:
+            is_link = command.name in _LINKS
+            if not is_link or before not in ("if", "elsif"):
                 self._end_chain(codes)
-                self._chain_is_broken = False
-            if is_link and not self._check_link(command):
-                continue
+                self._chain = Chain(command.at, is_broken=is_link)
             code = self._command(command)
-            if command.name != "require":
+            self._chain.is_broken = False
+            if command.name != "require" and command.name not in self._unknown:
                 self.may_require = False
-            if command.name == "else" and self._chain is not None:
-                self._chain.is_closed = True
             if code is not None:
                 codes.append((self.place(command.at), code))
+            before = command.name
         self._end_chain(codes)
         return sequence(codes)
 
-    def _begin_block(self) -> None:
-        self._chain, self._chain_is_broken = None, False
-
     def _end_chain(self, codes: list[tuple[Position, Code]]) -> None:
-        chain, self._chain = self._chain, None
-        if chain is not None and chain.branches:
-            codes.append((self.place(chain.at), choose(chain.branches)))
-
-    def _check_link(self, command: Command) -> bool:
-        """RFC 5228 §3.1: elsif and else stand behind an if or elsif; one error for a broken chain."""
-        if self._chain is not None and not self._chain.is_closed:
-            return True
-        if not self._chain_is_broken:
-            text = f"the {command.name} command must follow an if or elsif command"
-            self.error(command.at, text)
-        self._chain_is_broken = True
-        return False
+        if self._chain.branches:
+            codes.append((self.place(self._chain.at), choose(self._chain.branches)))
 
     def _command(self, node: Command) -> Code | None:
         word = self._word(node, is_test=False)
         if word is None:
-            if node.name == "if":
-                self.begin_chain(node.at)
             return None
         bound = self._bind(node, word)
         if bound is not None and self._block_fits(node, word):
             code = word.build(self, bound)
             return code if code is None or not self.is_traced else self._traced(word, node, code)
-        if word.name == "if":
-            self.begin_chain(node.at)
+        self._chain.is_decided = False
         self._look_inside(node, word)
         return None
 

@@ -63,15 +63,19 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ScriptError:
-    """One mistake. `text` stands alone: no place, no full stop. `source` is for the caret, None if not at hand."""
+    """One mistake. `text` stands alone: no place, no full stop. `source` is for the caret, None if not at hand.
+
+    is_warning: the script compiles nevertheless.
+    """
 
     text: str
     position: Position
     source: Source | None = field(default=None, repr=False, compare=False)
+    is_warning: bool = False
 
     def render(self) -> str:
         """Return "file:line:column: error: text", the line and a caret below it."""
-        head = f"{self.position}: error: {self.text}"
+        head = f"{self.position}: {'warning' if self.is_warning else 'error'}: {self.text}"
         if self.source is None:
             return head
         line, at = self.source.excerpt(self.position)
@@ -84,12 +88,13 @@ class ScriptError:
 class CompileErrors:
     """Why a script does not compile: the mistakes in order of discovery, at least one.
 
-    `phase` is what failed: "parsing" or "validation".
+    `phase` is what failed: "parsing" or "validation". warnings are never counted.
     """
 
     name: str
     phase: str
     errors: tuple[ScriptError, ...]
+    warnings: tuple[ScriptError, ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -100,7 +105,8 @@ class CompileErrors:
         """Return all errors with carets, and a last line that counts them."""
         count = len(self.errors)
         last = f"{self.name}: {self.phase} failed: {count} error{'s' if count > 1 else ''}"
-        return "\n".join([*(error.render() for error in self.errors), last])
+        shown = sorted((*self.warnings, *self.errors), key=lambda each: each.position.line)
+        return "\n".join([*(each.render() for each in shown), last])
 
     def as_config_error(self) -> ConfigError:
         """Return the first mistake as the exception that stops a start."""
@@ -115,6 +121,17 @@ class ErrorLog:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._errors: list[ScriptError] = []
+        self._warnings: list[ScriptError] = []
+
+    def warn(self, at: int, text: str) -> None:
+        """Note what is probably wrong at an offset of the source, but is no error."""
+        place = self._source.position(at)
+        self._warnings.append(ScriptError(text, place, self._source, is_warning=True))
+
+    @property
+    def warnings(self) -> tuple[ScriptError, ...]:
+        """What was warned of."""
+        return tuple(self._warnings)
 
     def add(self, at: int, text: str) -> None:
         """Note a mistake at an offset of the source."""
@@ -124,10 +141,11 @@ class ErrorLog:
     def adopt(self, errors: CompileErrors) -> None:
         """Take over the mistakes of an included script."""
         self._errors.extend(errors.errors)
+        self._warnings.extend(errors.warnings)
 
     def taken(self, phase: str) -> CompileErrors:
         """Return what was noted; there must be something."""
-        return CompileErrors(self._source.name, phase, tuple(self._errors))
+        return CompileErrors(self._source.name, phase, tuple(self._errors), self.warnings)
 
     def __len__(self) -> int:
         return len(self._errors)

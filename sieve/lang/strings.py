@@ -50,7 +50,7 @@ def _decoded(compiler: "Compiler", node: String) -> str:
         if any(n > _LAST_CHARACTER or 0xD800 <= n <= 0xDFFF for n in numbers):
             # RFC 5228 §2.4.2.4: it is an error to name what is no character.
             compiler.error(node.at, f"'{match[0][:60]}' names no Unicode character")
-            return ""
+            return match[0]
         return "".join(map(chr, numbers))
 
     value = _UNICODE.sub(characters, _HEX.sub(octets, node.value))
@@ -83,7 +83,7 @@ def _reference(compiler: "Compiler", name: str, at: int) -> str | Part:
         resolve = compiler.namespace(namespace)
         if resolve is None:
             compiler.error(at, f"unknown variable namespace '{namespace}'")
-            return ""
+            return f"${{{name}}}"
         text = resolve(rest)
         if text is None:
             compiler.error(at, f"invalid variable name '{name[:60]}'")

@@ -53,11 +53,10 @@ def constant(value: bool) -> Code:
 
 def negate(test: Code) -> Code:
     """RFC 5228 §5.8."""
-    if test.constant is not None:
-        return constant(not test.constant)
+    known = None if test.constant is None else not test.constant
     if (inner := test.plain) is not None:
-        return plain(lambda run: not inner(run))
-    return asking(lambda run: _negated(test, run))
+        return Code(plain=lambda run: not inner(run), constant=known)
+    return Code(asking=lambda run: _negated(test, run), constant=known)
 
 
 def all_of(tests: Sequence[Code]) -> Code:
@@ -124,14 +123,13 @@ def evaluate(code: Code, run: Run) -> Asked:
 
 def _some(tests: Sequence[Code], is_any: bool) -> Code:
     rest = [test for test in tests if test.constant is not (not is_any)]
-    for i, test in enumerate(rest):
-        if test.constant is is_any and i == 0:
-            return constant(is_any)
     if not rest:
         return constant(not is_any)
+    # Tests before a decisive one are still evaluated: a match may set variables.
+    known = is_any if any(test.constant is is_any for test in rest) else None
     functions = [test.plain for test in rest if test.plain is not None]
     if len(functions) < len(rest):
-        return asking(lambda run: _some_asking(rest, is_any, run))
+        return Code(asking=lambda run: _some_asking(rest, is_any, run), constant=known)
 
     def run_plain(run: Run) -> int:
         for function in functions:
@@ -139,7 +137,7 @@ def _some(tests: Sequence[Code], is_any: bool) -> Code:
                 return is_any
         return not is_any
 
-    return plain(run_plain)
+    return Code(plain=run_plain, constant=known)
 
 
 def _some_asking(tests: Sequence[Code], is_any: bool, run: Run) -> Asked:

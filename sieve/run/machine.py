@@ -33,6 +33,7 @@ class Script:
     stage: Stage
     code: Code
     required: frozenset[str]
+    warnings: tuple[ScriptError, ...] = ()
 
     @property
     def name(self) -> str:

@@ -7,8 +7,9 @@ Everything is decoded when it is first asked for, and then remembered.
 from collections.abc import Callable, Sequence
 
 from columba.common.mail.addresses import Mailbox, parse_mailboxes
-from columba.common.mail.header import Header
+from columba.common.mail.header import Field, Header
 from columba.common.mail.mime import Structure, walk
+from columba.common.mail.words import decode_words
 
 Body = Callable[[], bytes]
 
@@ -18,6 +19,18 @@ def no_body() -> bytes:
     return b""
 
 
+Reading = Mailbox | str
+
+
+def read_addresses(field: Field) -> Sequence[Reading]:
+    """Return the mailboxes in a field; its text if it holds something else than addresses."""
+    boxes = parse_mailboxes(field.value)
+    if boxes:
+        return boxes
+    text = field.unfolded
+    return (decode_words(text),) if text else ()
+
+
 class Message:
     """A header and the size of the whole in octets. Names of fields are in lower case.
 
@@ -25,7 +38,16 @@ class Message:
     flags: IMAP flags that it has in a store.
     """
 
-    __slots__ = ("_addresses", "_structure", "_texts", "flags", "header", "read_body", "size")
+    __slots__ = (
+        "_addresses",
+        "_readings",
+        "_structure",
+        "_texts",
+        "flags",
+        "header",
+        "read_body",
+        "size",
+    )
 
     def __init__(
         self,
@@ -41,6 +63,7 @@ class Message:
         self._structure: Structure | None = None
         self._texts: dict[str, Sequence[str]] = {}
         self._addresses: dict[str, Sequence[Mailbox]] = {}
+        self._readings: dict[str, Sequence[Reading]] = {}
 
     def texts(self, name: str) -> Sequence[str]:
         """Return the decoded values of all fields of that name, without blanks around them."""
@@ -58,6 +81,14 @@ class Message:
                 box for field in self.header.get_all(name) for box in parse_mailboxes(field.value)
             ]
             self._addresses[name] = known
+        return known
+
+    def readings(self, name: str) -> Sequence[Reading]:
+        """Return all mailboxes in the fields of that name, and the text of each field that holds none."""
+        known = self._readings.get(name)
+        if known is None:
+            known = [each for field in self.header.get_all(name) for each in read_addresses(field)]
+            self._readings[name] = known
         return known
 
     @property

@@ -5,7 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from columba.sieve.engine import CompileErrors, Failed, Finished, Outcome, Script, compile_script
+from columba.sieve.lang.diagnose import Diagnosis
+from columba.sieve.lang.errors import ErrorLog, Source
+from columba.sieve.lang.limits import Limits
+from columba.sieve.lang.parser import is_grammatical
 from columba.sieve.lang.stage import Stage
+from columba.sieve.lang.tokens import Lexer
 from columba.sieve.run.actions import Reject
 from columba.sieve.run.compare import ASCII_CASEMAP, OCTET, fold_ascii
 from columba.sieve.run.envelope import Envelope, Path, parse_path
@@ -47,6 +52,16 @@ EVERYTHING = compiled(
     if envelope :domain :is "to" ["b.example", "${c}"] { redirect "a@b.example"; }
     """
 )
+
+
+@given(TOKENS)
+@settings(max_examples=300)
+def test_the_search_for_mistakes_and_the_grammar_agree(text: str) -> None:
+    source = Source(text.encode(), "fuzz")
+    log = ErrorLog(source)
+    found = Diagnosis(source, Lexer(source.text, log, Limits()).tokens(), log, Limits())
+    found.run()
+    assert is_grammatical(found.tokens) or len(log)
 
 
 def check(octets: bytes, stage: Stage) -> Script | CompileErrors:

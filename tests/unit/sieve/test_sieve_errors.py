@@ -24,7 +24,6 @@ from tests.fakes.sieve import compiled, errors_of
         ('if header 1 "b" { }', 1),
         ('if header "a" { }', 1),
         ('if header "a" "b" "c" { }', 1),
-        ('if header "a b" "c" { }', 1),
         ("if size 1 { }", 1),
         ("if size :over :under 1 { }", 1),
         ("if not { }", 1),
@@ -37,6 +36,12 @@ from tests.fakes.sieve import compiled, errors_of
         ("else { }", 1),
         ("elsif true { } else { }", 1),
         ("if true { } else { } else { }", 1),
+        ("if true { } else { } else { keep 1; }", 2),
+        ("if true { } elsif 10 true { keep 1; } else { keep 1; }", 3),
+        ("elsif true { } else { } elsif true { }", 2),
+        ("if anyof (exists 1, true, header) { keep; } else { keep 1; }", 3),
+        ("keep :foo :bar; keep :bar; keep :foo;", 2),
+        ('unknown; require "fileinto"; fileinto "x";', 1),
         ("if true { } keep; else { }", 1),
         ('keep; require "fileinto";', 1),
         ('if true { require "fileinto"; }', 1),
@@ -52,6 +57,37 @@ from tests.fakes.sieve import compiled, errors_of
 )
 def test_number_of_entries(text: str, count: int) -> None:
     assert len(errors_of(text)) == count, errors_of(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'if anyof (exists "a", true, header) { keep; } else { keep 1; }',
+        "if allof (false, keep, foo) { keep 1; }",
+        "if true { } elsif header { } else { keep 1; }",
+        'require "ihave"; if allof (ihave "none", none) { none; }',
+        'require "ihave"; if not ihave "none" { keep; } else { none; }',
+    ],
+)
+def test_what_is_statically_dead_is_not_checked(text: str) -> None:
+    compiled(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('if header "a b" "c" { }', "'a b' is not a valid header field name"),
+        ('require "date"; if date "date" "century" "20" { }', "unknown date part"),
+        ('require "date"; if currentdate :zone "CET" "year" "20" { }', "is no zone"),
+        ('require "mboxmetadata"; if metadata "a" "x" "y" { }', "no valid annotation"),
+        ('require "enotify"; notify :options "a=b" "mailto:a@b.example";', "knows no options"),
+    ],
+)
+def test_what_is_doubtful_is_a_warning(text: str, said: str) -> None:
+    warnings = compiled(text).warnings
+    assert [said in warning.text for warning in warnings] == [True]
+    assert warnings[0].render().startswith("test:1:")
+    assert ": warning: " in warnings[0].render()
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,6 @@ def test_comments_are_blanks() -> None:
         "if true { keep }",
         'if header ["a",,"b"] "c" { keep; } stop;',
         "if anyof (true,,false) { keep; } stop;",
-        "foo [;",
         "if true { keep; ",
         "}",
         "; keep;",
@@ -113,6 +112,27 @@ def test_limits_are_reached_without_an_error(text: str) -> None:
     assert mistakes(text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("foo [; stop;", 2),  # no string, and no bracket that closes
+        ("if anyof () { keep; }", 2),
+        ("if anyof (, true) { keep [; }", 4),
+        ("if true { keep [; }", 2),
+        ('if true { "x" } keep [;', 1),  # the brace is taken for that of the block around
+        ("if true { if true { keep } keep [; } keep [;", 5),
+        ("if anyof (true; true) { x } keep [;", 5),
+        ("if true { keep [; ", 3),
+        ("if (true { x } keep [;", 4),
+        ("@ keep; keep [;", 2),
+        ("keep @ 1; keep [;", 4),
+        ("99999999999999999999; keep [;", 1),
+    ],
+)
+def test_how_many_errors_a_mistake_gives(text: str, count: int) -> None:
+    assert len(mistakes(text)) == count, mistakes(text)
+
+
 def test_garbage_is_reported_by_lexer_and_parser() -> None:
     assert len(mistakes("keep; @@@ stop; keep;")) == 2
 
@@ -144,7 +164,7 @@ def test_size_limits() -> None:
 
 
 def test_many_mistakes_on_one_long_line_cost_little() -> None:
-    result = compile_script(b"@ " * 20_000, "x", Stage.DATA)
+    result = compile_script(b"keep [; " * 15_000, "x", Stage.DATA)
     assert isinstance(result, CompileErrors)
     assert len(result.errors) > 20_000
     assert max(len(error.render()) for error in result.errors[-100:]) < 500

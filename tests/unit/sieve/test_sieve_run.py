@@ -26,10 +26,13 @@ from tests.fakes.sieve import (
         ("discard;", (Discard(),), False),
         ('redirect "A@B.example";', (Redirect("A@B.example"),), False),
         (
-            'require "copy"; redirect :copy "<a@b.example>";',
-            (),
-            None,
+            'require "copy"; redirect :copy "\\"A, B\\" <a@b.example>";',
+            (Redirect("a@b.example", is_copy=True),),
+            True,
         ),
+        ('redirect "a@b.example, c@d.example";', (), None),
+        ('redirect "<@r.example:a@b.example>";', (), None),
+        ('redirect "a@b..example";', (), None),
         ('require "fileinto"; fileinto "x"; fileinto "x";', (FileInto("x"),), False),
         ('require "fileinto"; fileinto "inbox"; keep;', (Keep(),), False),
         (
