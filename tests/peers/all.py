@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tests.peers.dovecot import Dovecot
+from tests.peers.exim import Exim
 from tests.peers.hop import FEATURES, Hop
 from tests.peers.names import Names
 from tests.peers.opendkim import SigningMilter
+from tests.peers.opensmtpd import OpenSmtpd
 from tests.peers.postfix import Postfix
 from tests.peers.sink import Sink
 
@@ -113,6 +115,14 @@ class Peers:
     def dovecot(self, users: Mapping[str, str], *, more: str = "", quota: str = "") -> Dovecot:
         """Start a private Dovecot; see Dovecot."""
         return self.keep(Dovecot(self.folder, users, more=more, quota=quota))
+
+    def exim(self) -> Exim:
+        """Start a private Exim; see Exim."""
+        return self.keep(Exim(self.folder))
+
+    def opensmtpd(self, relay: str) -> OpenSmtpd:
+        """Start a private OpenSMTPD; see OpenSmtpd."""
+        return self.keep(OpenSmtpd(self.folder, relay))
 
     def names(self, zones: Mapping[str, str], *, signed: bool = False) -> Names:
         """Start a name server; see Names."""
