@@ -10,6 +10,7 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -23,10 +24,11 @@ import zmq
 
 from columba.common.config.load import load_settings
 from columba.common.errors import EX_SOFTWARE, ColumbaError
-from columba.common.ipc import master
+from columba.common.ipc import master, tlsfiles
 from columba.common.ipc.calls import Caller
 from columba.common.ipc.directory import Directory
 from columba.common.ipc.server import Handler, OnUnsent, Server
+from columba.common.ipc.tlsfiles import TlsFiles
 from columba.common.log.event import Event, stderr_sink
 from columba.common.log.level import Level
 from columba.common.metrics.push import Pusher
@@ -61,7 +63,8 @@ class Birth:
     dead_fd: int
     is_debug: bool
     listeners: tuple[master.Listener, ...]
-    certificates: tuple[master.Certificate, ...]
+    tls: TlsFiles = tlsfiles.NONE
+    news_fd: int = -1  # -1: nothing changes while the process lives
 
     @property
     def name(self) -> str:
@@ -85,8 +88,19 @@ def read_birth(environment: dict[str, str]) -> Birth:
         dead_fd=int(env[master.ENV_DEAD_FD]),
         is_debug=env.get(master.ENV_DEBUG) == "1",
         listeners=tuple(master.load_listeners(env.get(master.ENV_LISTENERS, ""))),
-        certificates=tuple(master.load_certificates(env.get(master.ENV_CERTIFICATES, ""))),
+        tls=tlsfiles.load(_content(int(env[master.ENV_TLS_FD])))
+        if master.ENV_TLS_FD in env
+        else tlsfiles.NONE,
+        news_fd=int(env.get(master.ENV_NEWS_FD, "-1")),
     )
+
+
+def _content(fd: int) -> bytes:
+    """Return what a memfd holds, and close it."""
+    try:
+        return os.pread(fd, os.fstat(fd).st_size, 0)
+    finally:
+        os.close(fd)
 
 
 class Context(Generic[S_co]):
@@ -103,6 +117,9 @@ class Context(Generic[S_co]):
         self.metrics = Registry()
         self.is_draining = False
         self.drain_until_ns = 0
+        self.on_tls: Callable[[TlsFiles], None] | None = (
+            None  # called with what the master hands over
+        )
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -141,6 +158,26 @@ class Context(Generic[S_co]):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def take_news(self) -> None:
+        """Read what the master hands over while the process runs."""
+        try:
+            with socket.socket(fileno=os.dup(self.birth.news_fd)) as news:
+                word, fds, _, _ = socket.recv_fds(news, 64, 1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            word, fds = b"", []
+        if not word:
+            asyncio.get_running_loop().remove_reader(self.birth.news_fd)
+            return
+        try:
+            for fd in fds:
+                files = tlsfiles.load(_content(fd))
+                if self.on_tls is not None:
+                    self.on_tls(files)
+        except ColumbaError as error:
+            self.event.error("New certificates are not used", error=str(error))
 
     async def wait_changed(self, timeout_s: float) -> None:
         """Wait until changed() is called, at most timeout_s."""
@@ -236,6 +273,8 @@ async def _live(make: Make[S], birth: Birth, settings: S) -> int:
     loop.add_signal_handler(signal.SIGINT, _idle_stop, context, service)
     loop.add_reader(birth.dead_fd, _master_gone, context)
     await service.start()
+    if birth.news_fd >= 0:
+        loop.add_reader(birth.news_fd, context.take_news)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)

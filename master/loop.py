@@ -31,6 +31,7 @@ from columba.master.policy import births, needs_listening
 from columba.master.prepare import make_folders, unix_owner
 from columba.master.reach import make_log
 from columba.master.reload import Check, Configuration, plan
+from columba.master.renewal import Renewal
 from columba.master.rundir import (
     PidFile,
     first_generation,
@@ -83,9 +84,11 @@ class Master:
             self._pid_file.release()
             raise
         self._directory = DirectoryPipe()
+        self._renewal = Renewal(configuration.settings, configuration.tls, self._event)
+        self._renewal.turn(time.monotonic())
         outfit = Outfit(
             configuration.settings,
-            configuration.pairs,
+            self._renewal,
             self._listeners,
             self._logs,
             self._directory,
@@ -112,6 +115,8 @@ class Master:
                 action()
             now_s = time.monotonic()
             self._monitor.turn(now_s)
+            if self._renewal.turn(now_s):
+                self._monitor.tell_tls(now_s)
             self._go_on_stopping(now_s)
             self._watch_sockets()
             self._logs.flush()
@@ -255,7 +260,9 @@ class Master:
         self._listeners.change(new.specs.values())
         self._watch_nothing()
         now_s, self._now = time.monotonic(), new
-        self._nursery.outfit.settings, self._nursery.outfit.pairs = new.settings, new.pairs
+        self._nursery.outfit.settings = new.settings
+        if self._renewal.reload(new.settings, new.tls):
+            self._monitor.tell_tls(now_s)
         for name in changes.removed:
             self._monitor.replace(self._monitor.services[name], None, now_s)
         for name in changes.changed:

@@ -131,6 +131,11 @@ class Monitor:
         service.spec = spec
         service.throttle_s = service.throttled_until_s = 0.0
 
+    def tell_tls(self, now_s: float) -> None:
+        """Hand new TLS files to the processes that work with them; one that can't hear is replaced."""
+        deaf = self._nursery.tell_tls(self.living())
+        self.retire([process for process in deaf if process.holds_slot], now_s)
+
     def kill_all(self, processes: list[Process]) -> None:
         """Kill without asking."""
         for process in processes:
@@ -191,6 +196,8 @@ class Monitor:
             self._note_end(service, process, how, now_s)
             service.processes.remove(process)
         process.phase, process.available, process.died_s = Phase.DEAD, 0, now_s
+        if process.news_fd >= 0:
+            os.close(process.news_fd)
         self._dead.append(process)
         directory = self._nursery.outfit.directory
         directory.mark(urgent=True)

@@ -2,18 +2,19 @@
 
 import json
 import os
+import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from columba.common.ipc import master as contract
-from columba.master import certificates
-from columba.master.certificates import Pair
+from columba.common.ipc import tlsfiles
 from columba.master.directory import DirectoryPipe
 from columba.master.listen import Listeners
 from columba.master.logpipes import LogPipes
 from columba.master.privileges import identity
+from columba.master.renewal import Renewal
 from columba.master.rundir import GENERATIONS
 from columba.master.settings import MasterSettings
 from columba.master.spawn import Birth, base_environment, memfd, own_environment, spawn
@@ -29,7 +30,7 @@ class Outfit:
     """What births need beside the service: settings and certificates change at reload."""
 
     settings: MasterSettings
-    pairs: list[Pair]
+    renewal: Renewal
     listeners: Listeners
     logs: LogPipes
     directory: DirectoryPipe
@@ -61,11 +62,14 @@ class Nursery:
         lent = [memfd("settings", spec.settings.encode())]  # closed here after the birth
         extra[contract.ENV_SETTINGS_FD] = str(lent[0])
         keep = [self._status[spec.name][1], self._dead_read]
-        pairs = self.outfit.pairs if spec.wants_certificates else []
-        handed = certificates.hand_over(pairs)
+        news_fd = -1
         try:
-            extra[contract.ENV_CERTIFICATES] = contract.dump(handed)
-            keep += [fd for each in handed for fd in (each.cert_fd, each.key_fd)]
+            if spec.wants_certificates:
+                lent.append(memfd("tls", tlsfiles.dump(self.outfit.renewal.files)))
+                extra[contract.ENV_TLS_FD] = str(lent[-1])
+                news_fd, theirs = _news()
+                lent.append(theirs)
+                extra[contract.ENV_NEWS_FD] = str(lent[-1])
             if spec.name == LOG:
                 fds = self.outfit.logs.read_fds()
                 extra[contract.ENV_LOG_FDS] = json.dumps(fds)
@@ -78,13 +82,31 @@ class Nursery:
             keep += [each.fd for each in listeners] + lent
             pid = spawn(self._birth(spec, {**self._known(spec, slot, generation), **extra}, keep))
         finally:
-            certificates.close(handed)
             for fd in lent:
                 os.close(fd)
         service.started_total += 1
-        process = Process(spec.name, slot, generation, pid, spec, now_s, heard_s=now_s)
+        process = Process(
+            spec.name, slot, generation, pid, spec, now_s, heard_s=now_s, news_fd=news_fd
+        )
         service.processes.append(process)
         return process
+
+    def tell_tls(self, processes: Iterable[Process]) -> list[Process]:
+        """Hand the present TLS files to running processes; return those that could not be told."""
+        content = tlsfiles.dump(self.outfit.renewal.files)
+        deaf = []
+        for process in processes:
+            if process.news_fd < 0:
+                continue
+            fd = memfd("tls", content)
+            try:
+                with socket.socket(fileno=os.dup(process.news_fd)) as news:
+                    socket.send_fds(news, [contract.NEWS_TLS], [fd], socket.MSG_DONTWAIT)
+            except OSError:
+                deaf.append(process)
+            finally:
+                os.close(fd)
+        return deaf
 
     def _birth(self, spec: Spec, environ: dict[str, str], keep: list[int]) -> Birth:
         stdout_fd = 2 if spec.name == LOG else -1  # the log service writes to the master's stderr
@@ -127,3 +149,9 @@ class Nursery:
             )
             for bound in self.outfit.listeners.of(spec.name)
         ]
+
+
+def _news() -> tuple[int, int]:
+    """Return the two ends of a socket on which a process hears of new TLS files."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return ours.detach(), theirs.detach()

@@ -1,7 +1,7 @@
 """Decide what a new configuration changes, and get it without blocking the master.
 
 The check of the new files runs as a process of its own; its words come back through memfds. Services whose
-specification, files and certificates are the same go on with their processes.
+specification and files are the same go on with their processes, and are handed new certificates.
 """
 
 import contextlib
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from columba.common.config.load import thaw
 from columba.common.errors import EX_CONFIG, EX_SOFTWARE
+from columba.common.ipc.tlsfiles import TlsFiles
 from columba.master import certificates
-from columba.master.certificates import Pair
 from columba.master.compiled import Compiled, load_compiled
 from columba.master.errors import StartError
 from columba.master.privileges import identity
@@ -30,7 +30,7 @@ class Configuration:
 
     settings: MasterSettings
     specs: dict[str, Spec]
-    pairs: list[Pair]
+    tls: TlsFiles
     warnings: list[str]
 
 
@@ -97,15 +97,14 @@ def configure(compiled: Compiled) -> Configuration:
         with _located(compiled.origins, f"service/{name}/user"):
             identity(name, spec.user, spec.group, settings.default_internal_user)
     with _located(compiled.origins, "ssl_key_file"):
-        pairs = certificates.read_pairs(settings)
-    return Configuration(settings, specs, pairs, compiled.warnings)
+        tls = certificates.read_files(settings)
+    return Configuration(settings, specs, tls, compiled.warnings)
 
 
 def plan(old: Configuration, new: Configuration) -> Plan:
     """Compare two configurations. The log service is renewed for a new service, whose pipe it must get."""
     added = [name for name in new.specs if name not in old.specs]
     removed = [name for name in old.specs if name not in new.specs]
-    keys = certificates.fingerprint(old.pairs) != certificates.fingerprint(new.pairs)
     times = _times(old.settings) != _times(new.settings)
     changed = [
         name
@@ -113,7 +112,7 @@ def plan(old: Configuration, new: Configuration) -> Plan:
         if name in old.specs
         and (
             spec != old.specs[name]
-            or (keys and spec.wants_certificates)
+            or (bool(old.tls.pairs) != bool(new.tls.pairs) and spec.wants_certificates)
             or (name == "log" and added)
             or times
         )

@@ -5,7 +5,7 @@ Pure: declarations only.
 
 from dataclasses import dataclass
 
-from columba.common.config.general import General, Tls
+from columba.common.config.general import General, Tls, TlsClients
 from columba.common.config.listening import Listening
 from columba.common.config.schema import Kind, named, setting
 
@@ -79,13 +79,21 @@ class ServiceSettings:
 
 
 @dataclass(frozen=True)
-class MasterSettings(General, Tls):
+class MasterSettings(General, Tls, TlsClients):
     """Settings of the whole server."""
 
     services: list[str] = setting(
         Kind.STRLIST,
         "anvil log stats auth smtpd sieve dkim delivery queue",
         "Services that run; anvil and log always do.",
+    )
+    ssl_reload_interval: float = setting(
+        Kind.TIME,
+        "1 min",
+        "How often certificate and key files are looked at; changed ones are used at once, without restart.",
+    )
+    ssl_expiry_warning: float = setting(
+        Kind.TIME, "14 days", "How long before its end a certificate is warned of in the log."
     )
     listen: list[str] = setting(Kind.STRLIST, "* ::", "Default addresses of inet_listeners.")
     default_internal_user: str = setting(

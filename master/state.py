@@ -39,6 +39,7 @@ class Process:
     asked_if_idle_s: float | None = None  # INT was sent
     died_s: float | None = None
     killed: bool = False  # KILL was sent
+    news_fd: int = -1  # of the socket on which it hears of new TLS files
 
     @property
     def holds_slot(self) -> bool:

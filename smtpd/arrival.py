@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from columba.smtpd.listening import Profile
 from columba.smtpd.session import Networks, Session, is_within
+from columba.smtpd.tls import ServerTls
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,14 @@ def ends_of(transport: BaseTransport) -> Ends:
     return Ends(plain_ip(str(peer[0])), int(peer[1]), plain_ip(str(local[0])), int(local[1]))
 
 
-def note_tls(transport: BaseTransport, session: Session) -> None:
-    """Write a finished handshake into the session."""
-    tls = transport.get_extra_info("ssl_object")
-    if isinstance(tls, ssl.SSLObject):
-        cipher = tls.cipher()
-        session.tls_started(tls.version() or "", cipher[0] if cipher else "")
+def note_tls(transport: BaseTransport, tls: ServerTls, session: Session) -> ssl.SSLObject | None:
+    """Write a finished handshake into the session; return what knows the details."""
+    secure = transport.get_extra_info("ssl_object")
+    if not isinstance(secure, ssl.SSLObject):
+        return None
+    cipher = secure.cipher()
+    session.tls_started(secure.version() or "", cipher[0] if cipher else "", tls.user_of(secure))
+    return secure
 
 
 def plain_ip(text: str) -> str:

@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         is_lmtp = session.role is Role.LMTP
         self.core = ServerConnection(profile.limits_for(session.ip), lmtp=is_lmtp)
         self._conversation = Conversation(self._shared, profile, session, self.core)
-        note_tls(transport, session)
+        self._conversation.secure = note_tls(transport, self._shared.tls, session)
         self._last_input = self._loop.time()
         if refusal := self._registry.opened(self):
             self._hang_up(refusal)
@@ -131,6 +131,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything; a job goes on to its end, because mail hangs on it."""
+        if self._is_lost:
+            return
         self._is_lost = self._is_ending = True
         if self._timer is not None:
             self._timer.cancel()
@@ -287,12 +289,12 @@ class Connection(asyncio.Protocol):
         self._job = self._loop.create_task(self._upgrade())
 
     async def _upgrade(self) -> None:
-        assert self._shared.tls is not None
+        asks = self._conversation.session.role is Role.SUBMISSION
         try:
             transport = await self._loop.start_tls(
                 self._transport,
                 self,
-                self._shared.tls,
+                self._shared.tls.context(asks=asks),
                 server_side=True,
                 ssl_handshake_timeout=HANDSHAKE_S,
             )
@@ -303,10 +305,12 @@ class Connection(asyncio.Protocol):
         self._job = None
         if transport is None or self._is_lost:
             self._transport.abort()
+            self.connection_lost(None)  # what has failed at the handshake tells nobody
             return
         self._transport = transport
         self.core.tls_started()
-        note_tls(transport, self._conversation.session)
+        conversation = self._conversation
+        conversation.secure = note_tls(transport, self._shared.tls, conversation.session)
         early, self._early = self._early or [], None
         for part in early:
             self.core.receive(part)

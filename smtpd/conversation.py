@@ -4,13 +4,15 @@ It has no transport. Commands answer through it; a command that needs no wait an
 one that must ask somebody gives a coroutine of it.
 """
 
-from collections.abc import Coroutine
+import ssl
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from columba.common.ipc import wire
 from columba.common.ipc.client import Call
+from columba.common.sasl.scram import PLUS
 from columba.common.smtp import codes, extensions
 from columba.common.smtp.codes import Reply, clean_line
 from columba.common.smtp.extensions import Extensions
@@ -20,6 +22,7 @@ from columba.smtpd.listening import Profile
 from columba.smtpd.receive import Receiver
 from columba.smtpd.session import Role, Session
 from columba.smtpd.shared import Shared
+from columba.smtpd.tls import bindings
 from columba.smtpd.transaction import Transaction
 
 ALWAYS: Final = frozenset(
@@ -36,7 +39,6 @@ ALWAYS: Final = frozenset(
     }
 )
 DELAY_MAX_S: Final = 60.0
-NOT_FOR_CLIENTS: Final = ("ANONYMOUS", "EXTERNAL")  # they prove nothing here
 
 
 class Then(Enum):
@@ -68,7 +70,8 @@ class Conversation:
     """One client's conversation. auth_number is the open authentication exchange, 0 if there is none."""
 
     __slots__ = (
-        "auth_number", "calls", "core", "profile", "receiver", "reserved", "session", "shared", "transaction",
+        "auth_number", "calls", "core", "profile", "receiver", "reserved", "secure", "session", "shared",
+        "transaction",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +82,7 @@ class Conversation:
         self.receiver: Receiver | None = None
         self.reserved = 0  # octets of the spool, from MAIL with SIZE= until DATA
         self.auth_number = 0
+        self.secure: ssl.SSLObject | None = None  # of the connection, while it is encrypted
         self.calls: list[Call] = []  # calls into the chain, to be cancelled if the client leaves
 
     def reset(self) -> None:
@@ -111,7 +115,7 @@ class Conversation:
         session = self.session
         match keyword:
             case "STARTTLS":
-                return self.shared.tls is not None and not session.tls and bool(session.ip)
+                return bool(self.shared.tls) and not session.tls and bool(session.ip)
             case "AUTH":
                 return bool(self.mechanisms())
             case "REQUIRETLS":
@@ -138,7 +142,19 @@ class Conversation:
         if not session.tls and not shared.settings.auth_without_tls:
             return ()
         offered = shared.auth.mechanisms or ("PLAIN",)
-        return tuple(name for name in offered if name not in NOT_FOR_CLIENTS)
+        return tuple(name for name in offered if self._is_usable(name))
+
+    def bindings(self) -> Mapping[str, bytes]:
+        """Return what the client may bind its authentication to (RFC 5802 §6)."""
+        return bindings(self.secure)
+
+    def _is_usable(self, mechanism: str) -> bool:
+        """Tell whether a mechanism can prove anything on this connection."""
+        if mechanism == "ANONYMOUS":
+            return False
+        if mechanism == "EXTERNAL":
+            return bool(self.session.cert_user)
+        return not mechanism.endswith(PLUS) or bool(self.bindings())
 
     def leave(self) -> None:
         """The client is gone: begin nothing more for it."""

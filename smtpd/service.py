@@ -11,12 +11,14 @@ from typing import Final
 from columba.common.errors import ConfigError, PeerError
 from columba.common.ipc.master import Listener
 from columba.common.service import Context
+from columba.smtpd.accepting import Acceptor, peer_of
+from columba.smtpd.arrival import plain_ip
 from columba.smtpd.connection import HANDSHAKE_S, Connection
-from columba.smtpd.listening import make_profile
-from columba.smtpd.session import is_within
+from columba.smtpd.listening import Profile, make_profile
+from columba.smtpd.session import Role, is_within
 from columba.smtpd.settings import Settings
 from columba.smtpd.shared import make_shared
-from columba.smtpd.tls import server_context
+from columba.smtpd.tls import ClientCerts, ServerTls
 
 BACKLOG: Final = 4096
 
@@ -26,11 +28,19 @@ class SmtpService:
 
     def __init__(self, context: Context[Settings]) -> None:
         self._context = context
+        settings = context.settings
+        clients = ClientCerts(
+            settings.ssl_server_request_client_cert, settings.ssl_server_cert_username_field
+        )
+        self._tls = ServerTls(context.birth.tls, clients)
+        context.on_tls = self._tls.replace
         try:
-            self._shared = make_shared(context, server_context(context.birth.certificates))
+            self._shared = make_shared(context, self._tls)
         except ValueError as error:
             raise ConfigError(f"trusted_networks: {error}") from error
-        self._servers: list[asyncio.AbstractServer] = []
+        self._servers: list[asyncio.AbstractServer | Acceptor] = []
+        self._accepting: set[asyncio.Task[None]] = set()
+        self._opening: dict[Connection, str] = {}  # accepted, but not yet through the handshake
         self._connections: set[Connection] = set()
         self._by_ip: Counter[str] = Counter()
         self._total = 0
@@ -45,7 +55,7 @@ class SmtpService:
 
     def available(self) -> int:
         """Return how many more clients are taken."""
-        return max(0, self._context.birth.client_limit - len(self._connections))
+        return max(0, self._context.birth.client_limit - self.active())
 
     def total(self) -> int:
         """Return how many clients came so far."""
@@ -53,7 +63,7 @@ class SmtpService:
 
     def active(self) -> int:
         """Return how many clients are there."""
-        return len(self._connections)
+        return len(self._connections) + len(self._opening)
 
     def note(self) -> int:
         """Return nothing: the directory has no figure of smtpd."""
@@ -61,6 +71,8 @@ class SmtpService:
 
     async def drain(self, until_ns: int) -> None:
         """Accept no more; let messages that are on their way be answered, close the rest with 421."""
+        for task in self._accepting:
+            task.cancel()
         for server in self._servers:
             server.close()
         for connection in list(self._connections):
@@ -77,27 +89,34 @@ class SmtpService:
 
     def opened(self, connection: Connection) -> str:
         """Count a connection in; return why it is refused, or ""."""
+        self._forget_opening(connection)
         self._total += 1
         self._connections.add(connection)
-        ip = connection.ip
-        self._by_ip[ip] += 1
+        self._by_ip[connection.ip] += 1
         self._context.changed()
-        if len(self._connections) > self._context.birth.client_limit:
-            return "Too many connections"
-        is_many = bool(ip) and self._by_ip[ip] > self._shared.settings.client_limit_per_ip
-        if is_many and not is_within(ip, self._shared.trusted):
-            return "Too many connections from your address"
-        return "Service is shutting down" if self._context.is_draining else ""
+        return self._refusal(connection.ip, 0)
 
     def closed(self, connection: Connection) -> None:
         """Count it out."""
         self._connections.discard(connection)
-        self._by_ip[connection.ip] -= 1
-        if self._by_ip[connection.ip] <= 0:
-            del self._by_ip[connection.ip]
+        self._leave(connection.ip)
         if not self._connections:
             self._empty.set()
         self._context.changed()
+
+    def _refusal(self, ip: str, more: int) -> str:
+        """Return why a client of this address is refused, ""; more is 1 before it is counted."""
+        if self.active() + more > self._context.birth.client_limit:
+            return "Too many connections"
+        is_many = bool(ip) and self._by_ip[ip] + more > self._shared.settings.client_limit_per_ip
+        if is_many and not is_within(ip, self._shared.trusted):
+            return "Too many connections from your address"
+        return "Service is shutting down" if self._context.is_draining else ""
+
+    def _leave(self, ip: str) -> None:
+        self._by_ip[ip] -= 1
+        if self._by_ip[ip] <= 0:
+            del self._by_ip[ip]
 
     async def _wait_empty(self) -> None:
         while self._connections:
@@ -106,8 +125,7 @@ class SmtpService:
 
     async def _listen(self, listener: Listener) -> None:
         loop = asyncio.get_running_loop()
-        tls = self._shared.tls if listener.ssl else None
-        if listener.ssl and tls is None:
+        if listener.ssl and not self._tls:
             raise ConfigError(
                 f"inet_listener {listener.name} has ssl = yes, but there is no certificate"
             )
@@ -115,14 +133,50 @@ class SmtpService:
         make: Callable[[], Connection] = lambda: Connection(self._shared, self, profile)  # noqa: E731
         sock = socket.socket(fileno=listener.fd)
         sock.setblocking(False)
-        timeout_s = HANDSHAKE_S if tls else None
-        if listener.kind == "unix":
-            server: asyncio.AbstractServer = await loop.create_unix_server(make, sock=sock)
+        if listener.ssl:
+            self._accept_tls(sock, profile)
+        elif listener.kind == "unix":
+            self._servers.append(await loop.create_unix_server(make, sock=sock))
         else:
-            server = await loop.create_server(
-                make, sock=sock, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=timeout_s
+            self._servers.append(await loop.create_server(make, sock=sock, backlog=BACKLOG))
+
+    def _accept_tls(self, sock: socket.socket, profile: Profile) -> None:
+        """Have clients begin with TLS (RFC 8314 §3)."""
+
+        def admit(accepted: socket.socket) -> "asyncio.Task[None] | None":
+            ip = plain_ip(peer_of(accepted))
+            if self._refusal(ip, 1):
+                accepted.close()  # no words: it would take a handshake for them to be read
+                return None
+            connection = Connection(self._shared, self, profile)
+            self._opening[connection] = ip
+            self._by_ip[ip] += 1
+            return asyncio.get_running_loop().create_task(
+                self._shake(connection, accepted, profile)
             )
-        self._servers.append(server)
+
+        acceptor = Acceptor(sock, admit, self._context.event)
+        self._servers.append(acceptor)
+        self._accepting.add(self._context.spawn(acceptor.serve(), "accepting"))
+
+    async def _shake(
+        self, connection: Connection, accepted: socket.socket, profile: Profile
+    ) -> None:
+        context = self._tls.context(asks=profile.role is Role.SUBMISSION)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection, accepted, ssl=context, ssl_handshake_timeout=HANDSHAKE_S
+            )
+        except (OSError, TimeoutError, EOFError) as error:
+            ip = self._opening.get(connection)
+            self._context.event.info("TLS failed", ip=ip, error=str(error) or "closed")
+        finally:
+            self._forget_opening(connection)
+
+    def _forget_opening(self, connection: Connection) -> None:
+        ip = self._opening.pop(connection, None)
+        if ip is not None:
+            self._leave(ip)
 
     async def _learn_mechanisms(self) -> None:
         if self._shared.auth is None:

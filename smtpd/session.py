@@ -62,6 +62,7 @@ class Session:
     login: str = ""
     tls: str = ""
     cipher: str = ""
+    cert_user: str = ""  # whom a verified client certificate names
     variables: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -69,9 +70,9 @@ class Session:
         """Tell whether the client is authenticated or in trusted_networks."""
         return bool(self.login) or self.in_trusted_network
 
-    def tls_started(self, version: str, cipher: str) -> None:
+    def tls_started(self, version: str, cipher: str, cert_user: str = "") -> None:
         """Note the handshake; what was said before it is forgotten (RFC 3207 §4.2)."""
-        self.tls, self.cipher = version, cipher
+        self.tls, self.cipher, self.cert_user = version, cipher, cert_user
         self.helo, self.is_esmtp, self.login = "", False, ""
 
     def client(self, is_utf8: bool = False) -> wire.Client:

@@ -5,13 +5,13 @@ Pure: declarations only.
 
 from dataclasses import dataclass
 
-from columba.common.config.general import General, Handing, Scripts, Softness
+from columba.common.config.general import General, Handing, Scripts, Softness, TlsClients
 from columba.common.config.listening import Listening
 from columba.common.config.schema import Kind, setting
 
 
 @dataclass(frozen=True)
-class Settings(General, Handing, Listening, Scripts, Softness):
+class Settings(General, Handing, Listening, Scripts, Softness, TlsClients):
     """What smtpd is told."""
 
     trusted_networks: list[str] = setting(

@@ -1,6 +1,5 @@
 """What all connections of one process share."""
 
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +11,18 @@ from columba.smtpd.receive import Receiver, Spool
 from columba.smtpd.session import Networks, networks
 from columba.smtpd.settings import Settings
 from columba.smtpd.stages import Stages
+from columba.smtpd.tls import ServerTls
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Made once by the service. tls is None without a certificate, auth without an auth service."""
+    """Made once by the service. tls is false without a certificate, auth None without an auth service."""
 
     context: Context[Settings]
     stages: Stages
     handoff: Handoff
     auth: AuthClient | None
-    tls: ssl.SSLContext | None
+    tls: ServerTls
     spool: Spool
     trusted: Networks
 
@@ -41,7 +41,7 @@ class Shared:
         return Receiver(id, self.spool, self.settings.inline_body_limit, reserved)
 
 
-def make_shared(context: Context[Settings], tls: ssl.SSLContext | None) -> Shared:
+def make_shared(context: Context[Settings], tls: ServerTls) -> Shared:
     """Return what connections of this process share. Raises ValueError for a bad network."""
     settings = context.settings
     return Shared(

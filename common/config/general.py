@@ -68,7 +68,7 @@ class Handing:
 
 @dataclass(frozen=True)
 class TlsName:
-    """`local_name NAME { … }`: another certificate for a name the client asks for (SNI)."""
+    """`local_name "NAME *.DOMAIN …" { … }`: another certificate for names that clients ask for (SNI)."""
 
     ssl_cert_file: str = setting(Kind.PATH, "", "Certificate chain for this name, PEM.")
     ssl_key_file: str = setting(Kind.PATH, "", "Private key for this name, PEM.")
@@ -84,7 +84,29 @@ class Tls:
     ssl_key_file: str = setting(
         Kind.PATH, "", "Private key of this server, PEM. Read by the master alone."
     )
+    ssl_server_ca_file: str = setting(
+        Kind.PATH, "", "Roots that the certificates of clients are checked with, PEM."
+    )
     local_name: dict[str, TlsName] = named(TlsName, "Certificates by the name asked for (SNI).")
+
+
+@dataclass(frozen=True)
+class TlsClients:
+    """Certificates of clients that submit mail."""
+
+    ssl_server_request_client_cert: str = setting(
+        Kind.ENUM,
+        "no",
+        """Whether submission listeners ask clients for a certificate that ssl_server_ca_file has signed,
+        with which they may use the mechanism EXTERNAL; require: they must show one.""",
+        choices=("no", "yes", "require"),
+    )
+    ssl_server_cert_username_field: str = setting(
+        Kind.ENUM,
+        "commonName",
+        "Field of a client's certificate that names the user: of its subject, or rfc822Name among its alternatives.",
+        choices=("commonName", "emailAddress", "rfc822Name"),
+    )
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,13 @@ ENV_STATUS_FD: Final = "COLUMBA_STATUS_FD"
 ENV_DEAD_FD: Final = "COLUMBA_DEAD_FD"
 ENV_SETTINGS_FD: Final = "COLUMBA_SETTINGS_FD"  # memfd: this service's settings only
 ENV_LISTENERS: Final = "COLUMBA_LISTENERS"  # JSON list of Listener
-ENV_CERTIFICATES: Final = "COLUMBA_CERTIFICATES"  # JSON list of Certificate (smtpd, delivery)
+ENV_TLS_FD: Final = "COLUMBA_TLS_FD"  # memfd: what tlsfiles.dump wrote (smtpd, delivery)
+ENV_NEWS_FD: Final = "COLUMBA_NEWS_FD"  # socket: NEWS_TLS with a memfd at each change of these
 ENV_DIRECTORY_FD: Final = "COLUMBA_DIRECTORY_FD"  # anvil: one directory table per line, JSON
 ENV_LOG_FDS: Final = "COLUMBA_LOG_FDS"  # log: JSON object service → descriptor of its stderr pipe
 ENV_DEBUG: Final = "COLUMBA_DEBUG"  # "1": debug lines too
 
+NEWS_TLS: Final = b"tls"
 AVAILABLE_RETIRING: Final = 0xFFFFFFFF  # no more clients; ends when the present ones are done
 _STATUS: Final = struct.Struct("<iIII")
 STATUS_SIZE: Final = _STATUS.size
@@ -75,16 +77,7 @@ class Listener:
     settings: str = ""  # JSON: settings that are other than the service's own; "" = none
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """A TLS certificate chain and key as memfds, with the names that it is for; no names = the default."""
-
-    cert_fd: int
-    key_fd: int
-    names: tuple[str, ...] = ()
-
-
-def dump(items: Sequence[Listener] | Sequence[Certificate]) -> str:
+def dump(items: Sequence[Listener]) -> str:
     """Return the JSON for the environment."""
     return json.dumps([asdict(item) for item in items])
 
@@ -92,11 +85,3 @@ def dump(items: Sequence[Listener] | Sequence[Certificate]) -> str:
 def load_listeners(text: str) -> list[Listener]:
     """Return the listeners of COLUMBA_LISTENERS."""
     return [Listener(**item) for item in json.loads(text or "[]")]
-
-
-def load_certificates(text: str) -> list[Certificate]:
-    """Return the certificates of COLUMBA_CERTIFICATES."""
-    return [
-        Certificate(item["cert_fd"], item["key_fd"], tuple(item["names"]))
-        for item in json.loads(text or "[]")
-    ]

@@ -30,6 +30,7 @@ STORE_S: Final = 5.0  # of one call of the queue's store while it is tried out
 def check_contents(names: list[str], master: MasterSettings, resolver: Resolver) -> None:
     """Raise ConfigError for the first file that can't be used by the services that run."""
     _check_certificates(master, resolver)
+    _check_trust(master, resolver)
     _check_log(resolver)
     if "queue" in names:
         _check_queue(master, resolver)
@@ -55,6 +56,21 @@ def _check_certificates(master: MasterSettings, resolver: Resolver) -> None:
         except (ssl.SSLError, ValueError) as error:
             words = f"ssl_cert_file: {cert_file} and {key_file} can't be used together: {error}"
             raise section.values["ssl_cert_file"].error(words) from error
+
+
+def _check_trust(master: MasterSettings, resolver: Resolver) -> None:
+    """Client certificates can be checked only with roots; these must be readable ones."""
+    path = master.ssl_server_ca_file
+    asks = resolver.root.values.get("ssl_server_request_client_cert")
+    if master.ssl_server_request_client_cert != "no" and not path and asks is not None:
+        raise asks.error("ssl_server_request_client_cert needs ssl_server_ca_file")
+    if not path:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
+    except (OSError, ssl.SSLError) as error:
+        words = f"ssl_server_ca_file: {path} can't be used: {error}"
+        raise resolver.root.values["ssl_server_ca_file"].error(words) from error
 
 
 def _check_log(resolver: Resolver) -> None:

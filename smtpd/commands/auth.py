@@ -8,7 +8,8 @@ import base64
 from typing import Final
 
 from columba.common.errors import PeerError, RemoteProtocolError
-from columba.common.sasl.dovecot import Challenge, Fail, Ok, decode64
+from columba.common.sasl.dovecot import Challenge, Fail, Ok, binding_params, decode64
+from columba.common.sasl.scram import PLUS
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply, clean_line
 from columba.common.smtp.command import Auth
@@ -65,11 +66,20 @@ async def _begin(
     params = {key: value for key, value in params.items() if value}
     if session.tls:
         params["secured"] = "tls"
+    if session.cert_user:
+        params["valid-client-cert"] = ""
+        params["cert_username"] = session.cert_user
+    if mechanism.startswith("SCRAM-") and _offers_binding(client):
+        params |= binding_params(conversation.bindings())
     try:
         number, verdict = await client.begin(mechanism, params, initial, timeout_s)
     except PeerError as error:
         return _unavailable(conversation, error)
     return await _judge(conversation, number, verdict)
+
+
+def _offers_binding(client: AuthClient) -> bool:
+    return any(name.endswith(PLUS) for name in client.mechanisms)
 
 
 async def _go_on(

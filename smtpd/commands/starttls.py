@@ -8,7 +8,7 @@ def starttls(conversation: Conversation) -> Result:
     """Answer STARTTLS; the handshake follows."""
     if conversation.session.tls:
         return say(codes.TLS_ACTIVE)
-    if conversation.shared.tls is None:
+    if not conversation.shared.tls:
         return say(codes.NOT_IMPLEMENTED)
     conversation.reset()
     return say(codes.START_TLS, Then.TLS)

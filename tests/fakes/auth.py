@@ -32,7 +32,7 @@ class Running:
         birth = Birth(
             service="auth", slot=0, generation=1, run=self.folder, client_limit=10, request_limit=0, hang_limit_s=30,
             shutdown_timeout_s=30, status_fd=self._pipe[1], dead_fd=self._pipe[0], is_debug=False,
-            listeners=listeners, certificates=(),
+            listeners=listeners,
         )  # fmt: skip
         settings = defaults(
             Settings,

@@ -8,6 +8,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from columba.common.ipc.tlsfiles import Pair, TlsFiles
+
+
+def certificates(folder: Path, *names: str) -> TlsFiles:
+    """Return what the master hands to a process: one default certificate for these names."""
+    cert, key = self_signed(folder, *(names or ("mx.example",)))
+    return TlsFiles((Pair((), cert.read_bytes(), key.read_bytes()),))
+
 
 def self_signed(folder: Path, *names: str) -> tuple[Path, Path]:
     """Write cert.pem and key.pem for these host names into the folder; return their paths."""

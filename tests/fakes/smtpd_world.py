@@ -17,8 +17,9 @@ import msgspec
 
 from columba.common.config.load import defaults
 from columba.common.ipc import wire
-from columba.common.ipc.master import Certificate, Listener
+from columba.common.ipc.master import Listener
 from columba.common.ipc.server import Answer, Incoming, Server
+from columba.common.ipc.tlsfiles import NONE, TlsFiles
 from columba.common.log.event import Event
 from columba.common.log.level import Level
 from columba.common.service import Birth, Context
@@ -67,9 +68,7 @@ class World:
         self.proxied: set[str] = set()  # listeners that expect a PROXY header
         self.queue_reply: Callable[[wire.Request], wire.Reply] = lambda _: wire.Done()
 
-    async def start(
-        self, *kinds: str, certificates: tuple[Certificate, ...] = (), client_limit: int = 100
-    ) -> None:
+    async def start(self, *kinds: str, tls: TlsFiles = NONE, client_limit: int = 100) -> None:
         """Start smtpd with listeners of these names; "+tls" behind a name means implicit TLS."""
         self.ports: dict[str, int] = {}
         listeners = tuple(self._listener(kind) for kind in kinds or ("smtp",))
@@ -77,7 +76,7 @@ class World:
         birth = Birth(
             service="smtpd", slot=0, generation=1, run=self.folder, client_limit=client_limit, request_limit=0,
             hang_limit_s=30, shutdown_timeout_s=30, status_fd=self._pipe[1], dead_fd=self._pipe[0], is_debug=False,
-            listeners=listeners, certificates=certificates,
+            listeners=listeners, tls=tls,
         )  # fmt: skip
         self.context = Context(birth, self.settings)
         self.context.event = Event(lambda _level, text: self.lines.append(text), floor=Level.DEBUG)
@@ -169,10 +168,11 @@ class World:
 
 
 class Client:
-    """An SMTP client that says exactly what it is told."""
+    """An SMTP client that says exactly what it is told. hello is a place for the answer to EHLO."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
+        self.hello = ""
 
     async def say(self, *lines: str | bytes) -> None:
         """Send lines in one segment; CRLF is added to text, octets go as they are."""
@@ -252,7 +252,7 @@ def insecure() -> ssl.SSLContext:
 
 
 async def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds, ten seconds at most."""
-    async with asyncio.timeout(10):
+    """Wait until a condition holds, thirty seconds at most: machines are shared."""
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)

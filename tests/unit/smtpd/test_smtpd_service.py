@@ -1,14 +1,13 @@
 """smtpd between a client and workers of the test, on both event loops."""
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from columba.common.ipc import wire
-from columba.common.ipc.master import Certificate
-from tests.fakes.certificate import self_signed
+from columba.common.ipc.tlsfiles import NONE
+from tests.fakes.certificate import certificates
 from tests.fakes.smtpd_world import Client, World, all_of, connect, unread, wait_for
 
 Start = Callable[..., Awaitable[World]]
@@ -25,18 +24,13 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     ) -> World:
         world = World(tmp_path, **changed)
         worlds.append(world)
-        certificates = (certificate(tmp_path),) if tls else ()
-        await world.start(*kinds, certificates=certificates, client_limit=client_limit)
+        files = certificates(tmp_path) if tls else NONE
+        await world.start(*kinds, tls=files, client_limit=client_limit)
         return world
 
     yield begin
     for world in worlds:
         await world.close()
-
-
-def certificate(folder: Path) -> Certificate:
-    cert, key = self_signed(folder, "mx.example")
-    return Certificate(os.open(cert, os.O_RDONLY), os.open(key, os.O_RDONLY))
 
 
 async def greeted(world: World, name: str = "smtp", tls: bool = False) -> Client:
