@@ -21,7 +21,7 @@ packages:
 	@sh .ci/users
 
 test: packages $(VENV)/ok
-	$(BIN)/python -m pytest $(ARGS)
+	@sh .ci/test $(BIN)/python $(ARGS)
 
 check: $(VENV)/ok
 	$(BIN)/ruff check .

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from columba.common.config.document import settings_page
+from columba.master.check.compile import schema
+
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("common", "master", "smtpd", "sieve", "delivery", "queue")
 FOLDERS = (*CODE, "tests", "bench", "docs", "etc")
@@ -85,6 +88,11 @@ def test_a_promise_names_code_and_a_test_that_exist(row: list[str]) -> None:
         path, _, inside = name.partition("::")
         text = (ROOT / "tests" / path).read_text()
         assert not inside or f"def {inside}(" in text, name
+
+
+def test_the_page_of_settings_is_what_the_declarations_make() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    assert page == settings_page(schema()), "run `make docs`"
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -9,7 +9,7 @@ from tests.fakes.stack import Options, Stack
 from tests.peers.all import Peers
 from tests.peers.hop import Step
 
-pytestmark = [pytest.mark.peer, pytest.mark.slow]
+pytestmark = [pytest.mark.alone, pytest.mark.peer, pytest.mark.slow]
 CLIENTS = 500
 BAD_EVERY = 5
 

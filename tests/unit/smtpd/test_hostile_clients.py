@@ -13,6 +13,8 @@ from columba.smtpd import connection as connections
 from columba.smtpd.connection import HIGH_WATER, TURN, Connection
 from tests.fakes.smtpd_world import Client, World, connect, wait_for
 
+pytestmark = pytest.mark.alone  # they count time and memory
+
 READ = 256 * 1024  # octets that come with one read
 
 
