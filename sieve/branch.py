@@ -5,25 +5,43 @@ filed there, redirected elsewhere), which are numbered below it.
 """
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import msgspec
 
 from columba.common.hop.mail import Why, same_for_all
 from columba.common.ipc import wire
-from columba.sieve.run.actions import FileInto, Keep, Redirect, Reject, Reply, RouteTo
+from columba.sieve import verdict
+from columba.sieve.run.actions import FileInto, Keep, Redirect, Reject, Reply, SetSender, SignAs
 from columba.sieve.run.machine import Finished
+from columba.sieve.run.message import Message
 
 DISCARDED = Why(250, "2.0.0", "Discarded by policy")
 FAILED_SCRIPT = Why(451, "4.3.0", "Policy can't be applied now, try again later")
 DEPTH_MAX = 8
+NOTIFIES: Final[tuple[Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"], ...]] = (
+    "NEVER",
+    "SUCCESS",
+    "FAILURE",
+    "DELAY",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A recipient and the message that is his; None: the message as it was handed over."""
+
+    recipient: wire.Recipient
+    message: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One recipient with its final route."""
+    """One recipient with its final route, and the message that goes there; None: as it was handed over."""
 
     recipient: wire.Recipient
     sign: tuple[wire.Sign, ...] = ()
+    message: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +50,67 @@ class Branches:
 
     outcomes: tuple[wire.Outcome, ...] = ()
     leaves: tuple[Leaf, ...] = ()
-    onward: tuple[wire.Recipient, ...] = ()
+    onward: tuple[Person, ...] = ()
 
 
 class BranchError(Exception):
     """The script asks for what can't be: a run-time error of the script."""
 
 
-def branches(recipient: wire.Recipient, finished: Finished) -> Branches:
-    """Return what became of the recipient; raises BranchError."""
+def branches(recipient: wire.Recipient, finished: Finished, message: Message) -> Branches:
+    """Return what became of the recipient; message: as the script left it. Raises BranchError."""
     refusal = finished.refusal
     if refusal is not None:
         return Branches(outcomes=refused([recipient], refusal))
+    recipient = with_wishes(recipient, finished)
     chosen = finished.route
-    base = _route(chosen) if chosen is not None else wire.Route(kind="mx")
-    sign = (wire.Sign(domain=chosen.sign),) if chosen is not None and chosen.sign else ()
-    kept = _kept(finished, base)
-    redirects = [a.address.encode() for a in finished.actions if isinstance(a, Redirect)]
+    base = verdict.route(chosen) if chosen is not None else wire.Route(kind="mx")
+    sign = _signatures(recipient, finished)
+    kept = _kept(finished, base, message)
+    redirects = redirected(finished, recipient)
     if not kept and not redirects:
         return Branches(outcomes=same_for_all([recipient], "discarded", DISCARDED, step="sieve"))
-    if kept == [base] and not redirects:
-        return Branches(leaves=(Leaf(msgspec.structs.replace(recipient, route=base), sign),))
     return _split(recipient, kept, redirects, sign)
+
+
+def with_wishes(recipient: wire.Recipient, finished: Finished) -> wire.Recipient:
+    """Return the recipient with what the script said of its sender and of the queue."""
+    senders = [a.address.encode() for a in finished.actions if isinstance(a, SetSender)]
+    wish = verdict.wish(finished.actions, recipient.wish)
+    if not senders and wish is recipient.wish:
+        return recipient
+    sender = senders[-1] if senders else recipient.sender
+    return msgspec.structs.replace(recipient, sender=sender, wish=wish)
+
+
+def signatures(finished: Finished) -> tuple[wire.Sign, ...]:
+    """Return the signatures that a script asks for, each once."""
+    chosen = finished.route
+    named = [wire.Sign(domain=chosen.sign)] if chosen is not None and chosen.sign else []
+    for action in finished.actions:
+        if isinstance(action, SignAs):
+            sign = wire.Sign(domain=action.domain, selector=action.selector, seal=action.is_seal)
+            named += [sign] if sign not in named else []
+    return tuple(named)
+
+
+def _signatures(recipient: wire.Recipient, finished: Finished) -> tuple[wire.Sign, ...]:
+    return signatures(finished) or recipient.sign
+
+
+def redirected(finished: Finished, recipient: wire.Recipient) -> list[Person]:
+    """Return the recipients that redirects make of one, still with its number; RFC 6009 §3: NOTIFY may be another."""
+    people = []
+    for entry in finished.result.entries:
+        action = entry.action
+        if isinstance(action, Redirect):
+            said = action.wishes.notify if action.wishes is not None else ""
+            notify = tuple(w for w in NOTIFIES if w in said.split(",")) or recipient.notify
+            person = msgspec.structs.replace(
+                recipient, address=action.address.encode(), notify=notify
+            )
+            people.append(Person(person, entry.message))
+    return people
 
 
 def refused(recipients: list[wire.Recipient], refusal: Reject | Reply) -> tuple[wire.Outcome, ...]:
@@ -66,63 +123,79 @@ def refused(recipients: list[wire.Recipient], refusal: Reject | Reply) -> tuple[
     return same_for_all(recipients, kind, why, step="sieve")
 
 
-def _kept(finished: Finished, base: wire.Route) -> list[wire.Route]:
-    kept = [base] if finished.keeps else []
-    for action in finished.actions:
-        route = base if isinstance(action, Keep) else None
-        if isinstance(action, FileInto):
-            route = _filed(base, action.mailbox)
-        if route is not None and route not in kept:
-            kept.append(route)
-    return kept
+def _kept(
+    finished: Finished, base: wire.Route, message: Message
+) -> list[tuple[wire.Route, Message]]:
+    """Return where the mail is kept and which message there; each place once."""
+    kept: dict[wire.Route, Message] = {}
+    if finished.keeps:
+        kept[_flagged(base, finished.result.flags)] = message
+    for entry in finished.result.entries:
+        match entry.action:
+            case Keep(flags=flags):
+                kept.setdefault(_flagged(base, flags), entry.message)
+            case FileInto() as action:
+                kept.setdefault(_filed(base, action), entry.message)
+            case _:
+                pass
+    return list(kept.items())
 
 
 def _split(
     recipient: wire.Recipient,
-    kept: list[wire.Route],
-    redirects: list[bytes],
+    kept: list[tuple[wire.Route, Message]],
+    redirects: list[Person],
     sign: tuple[wire.Sign, ...],
 ) -> Branches:
+    if len(kept) == 1 and not redirects:
+        route, message = kept[0]
+        leaf = Leaf(msgspec.structs.replace(recipient, route=route), sign, message)
+        return Branches(leaves=(leaf,))
     if recipient.number.count(".") >= DEPTH_MAX:
         why = Why(554, "5.4.6", "Aliases or redirects form a loop")
         return Branches(outcomes=same_for_all([recipient], "failed", why, step="sieve"))
-    if len(kept) == 1 and not redirects:
-        return Branches(leaves=(Leaf(msgspec.structs.replace(recipient, route=kept[0]), sign),))
     original = recipient.original or recipient.address
-    parts = [
-        msgspec.structs.replace(
-            recipient, number=f"{recipient.number}.{n}", original=original, route=route, pinned=True
+    leaves = [
+        Leaf(
+            msgspec.structs.replace(
+                recipient,
+                number=f"{recipient.number}.{n}",
+                original=original,
+                route=route,
+                pinned=True,
+            ),
+            sign,
+            message,
         )
-        for n, route in enumerate(kept, 1)
+        for n, (route, message) in enumerate(kept, 1)
     ]
     onward = [
-        msgspec.structs.replace(
-            recipient, number=f"{recipient.number}.{n}", original=original, address=address
+        Person(
+            msgspec.structs.replace(
+                person.recipient, number=f"{recipient.number}.{n}", original=original
+            ),
+            person.message,
         )
-        for n, address in enumerate(redirects, len(kept) + 1)
+        for n, person in enumerate(redirects, len(kept) + 1)
     ]
-    return Branches(leaves=tuple(Leaf(part, sign) for part in parts), onward=tuple(onward))
+    return Branches(leaves=tuple(leaves), onward=tuple(onward))
 
 
-def _route(chosen: RouteTo) -> wire.Route:
-    return wire.Route(
-        kind=chosen.kind,
-        host=chosen.host,
-        port=chosen.port,
-        path=chosen.path,
-        tls=chosen.tls,
-        source=chosen.source,
-        helo=chosen.helo,
-    )
+def _flagged(base: wire.Route, flags: tuple[str, ...] | None) -> wire.Route:
+    """RFC 5232: only a Maildir keeps flags."""
+    if not flags or base.kind != "maildir":
+        return base
+    return msgspec.structs.replace(base, flags=flags)
 
 
-def _filed(base: wire.Route, mailbox: str) -> wire.Route:
+def _filed(base: wire.Route, action: FileInto) -> wire.Route:
     if base.kind == "discard":
         return base
     if base.kind != "maildir":
         raise BranchError("fileinto needs a route to a maildir")
-    folder = "" if mailbox.upper() == "INBOX" else mailbox
-    return msgspec.structs.replace(base, folder=folder)
+    folder = "" if action.mailbox.upper() == "INBOX" else action.mailbox
+    route = msgspec.structs.replace(base, folder=folder, create=action.creates)
+    return _flagged(route, action.flags)
 
 
 def same_copy(leaves: list[Leaf]) -> tuple[list[Leaf], dict[str, str]]:

@@ -38,7 +38,6 @@ def compile_script(
     name is what errors call the file. tables, dicts: those that exist, None if that is not known.
     is_traced: the code tells Inputs.trace what it does; it is slower. loader finds included scripts.
     """
-    words = language or standard_language()
 
     def compile_one(loaded: Loaded) -> Script | CompileErrors:
         source = Source(loaded.octets[: limits.script_bytes], loaded.name)
@@ -52,7 +51,7 @@ def compile_script(
         compiler = Compiler(
             source,
             log,
-            words,
+            language or standard_language(),
             stage,
             limits,
             tables=_known(tables),
@@ -63,7 +62,8 @@ def compile_script(
         code = compiler.block(commands, is_top=True)
         if len(log):
             return log.taken("validation")
-        return Script(source, stage, code, frozenset(compiler.required), log.warnings)
+        required = includes.with_required(compiler.required)
+        return Script(source, stage, code, required, log.warnings)
 
     def compile_included(loaded: Loaded) -> Code | CompileErrors:
         made = compile_one(loaded)

@@ -1,44 +1,42 @@
 """sieve-filter: stage, data and route scripts, then the next hop.
 
-It answers Stage calls with a Verdict and Handoffs with Outcomes. Mail that leaves goes to dkim-signer, one call
-for each choice of signatures; local mail goes to delivery, one call for each destination, all at the same time.
-A script that fails lets nothing through: 451, and a line with its place.
+It answers Stage calls with a Verdict and Handoffs with Outcomes. What the scripts decided is handed on (onward.py);
+what they want to be remembered or sent is done when the outcomes are known (commit.py), before they go back. A script
+that fails lets nothing through: 451, and a line with its place.
 """
 
-import asyncio
 import time
-from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from columba.common.clock import left_s
-from columba.common.hop.chain import STEP_NS, Chain, Next
-from columba.common.hop.destination import destination, is_local
-from columba.common.hop.mail import Mail, StepResult, joined, same_for_all, with_splits
+from columba.common.hop.mail import Mail, StepResult, with_splits
 from columba.common.hop.parts import make_chain, make_next, make_queue
 from columba.common.hop.queue_client import QueueClient
 from columba.common.hop.serving import NOT_OURS, Serving
 from columba.common.ipc import wire
 from columba.common.ipc.server import Answer, Incoming
+from columba.common.log.event import Event
 from columba.common.lookup.open import open_tables
 from columba.common.service import Context
 from columba.sieve.answers import Answers
-from columba.sieve.branch import DISCARDED, FAILED_SCRIPT, Leaf, fenced, same_copy, with_shadows
-from columba.sieve.engine import begin
-from columba.sieve.expand import Expander, Expansion
-from columba.sieve.grouping import group_of
+from columba.sieve.bodies import Bodies
+from columba.sieve.branch import fenced, same_copy, with_shadows
+from columba.sieve.commit import Committer
+from columba.sieve.expand import Expander
 from columba.sieve.lang.limits import Limits
-from columba.sieve.lang.stage import Stage
+from columba.sieve.mailing import Origin
+from columba.sieve.onward import Onward, Steps
 from columba.sieve.report import say_decided
-from columba.sieve.run.actions import Reject, Reply
-from columba.sieve.run.machine import Failed, Finished
 from columba.sieve.scripts import load_scripts
 from columba.sieve.settings import Settings
 from columba.sieve.sources import make_options, make_sources
-from columba.sieve.view import stage_inputs
+from columba.sieve.staging import Stager
 
 CLOSE_S: Final = 2.0
+SILENT: Final = Event(lambda _level, _text: None)
 
 
 class SieveFilter(Serving):
@@ -61,18 +59,36 @@ class SieveFilter(Serving):
         self._scripts = load_scripts(settings, self._limits, tables)
         sources = make_sources(settings, context.event)
         self._answers = Answers(tables, settings.lookup_timeout, sources)
+        event, spool = context.event, Path(settings.spool_dir)
+        bodies = Bodies(context.off_loop, spool, context.name, event)
+        most = settings.recipient_limit_expanded
         self._expander = Expander(
+            self._scripts, self._answers, self._limits, most, event, self._host, bodies
+        )
+        self._queue: QueueClient = make_queue(context)
+        origin = Origin(settings.hostname, settings.postmaster_address)
+        self._committer = Committer(
+            sources.dicts, self._queue, origin, settings.dict_timeout, event
+        )
+        silent = Expander(
+            self._scripts, self._answers, self._limits, most, SILENT, self._host, bodies
+        )
+        self._stager = Stager(
             self._scripts,
             self._answers,
             self._limits,
-            settings.recipient_limit_expanded,
-            context.event,
+            silent,
+            self._committer,
+            event,
             self._host,
         )
-        self._queue: QueueClient = make_queue(context)
-        self._chain: Chain = make_chain(context, self._queue)
-        self._dkim: Next = make_next(context, "dkim", "dkim")
-        self._delivery: Next = make_next(context, "delivery", "delivery")
+        steps = Steps(
+            make_chain(context, self._queue),
+            self._queue,
+            make_next(context, "dkim", "dkim"),
+            make_next(context, "delivery", "delivery"),
+        )
+        self._onward = Onward(steps, bodies, context.spawn, event)
 
     async def start(self) -> None:
         """Answer calls."""
@@ -90,7 +106,7 @@ class SieveFilter(Serving):
     async def _handle(self, call: Incoming) -> Answer:
         match call.request:
             case wire.Stage() as stage:
-                return await self._stage(stage), []
+                return await self._stager.judge(stage, call.parts), []
             case wire.Handoff() as handoff if len(call.parts) == 2:
                 mail = Mail(handoff, call.parts[0], call.parts[1])
                 return (await self._mail(mail, call)).reply()
@@ -100,30 +116,6 @@ class SieveFilter(Serving):
     def _on_unsent(self, call: Incoming, reply: wire.Reply) -> None:
         if isinstance(call.request, wire.Handoff) and isinstance(reply, wire.Outcomes):
             self._queue.settle(call.request.id, reply.outcomes, call.request.fence)
-
-    async def _stage(self, stage: wire.Stage) -> wire.Verdict:
-        script = self._scripts.get(Stage(stage.stage))
-        if script is None:
-            return wire.Verdict(variables=stage.variables)
-        inputs = stage_inputs(stage, time.monotonic_ns, self._limits, self._host)
-        found: list[str] = []
-        outcome = await self._answers.finish(begin(script, inputs), found)
-        if isinstance(outcome, Failed):
-            error = outcome.error
-            self._context.event.warning(
-                "Script failed",
-                id=stage.id or None,
-                session=stage.client.session,
-                script=str(error.position),
-                error=error.text,
-            )
-            why = FAILED_SCRIPT
-            return wire.Verdict(action="reply", code=why.code, enhanced=why.enhanced, text=why.text)
-        verdict = _verdict(outcome)
-        if stage.stage == "rcpt" and verdict.action == "accept" and not stage.client.trusted:
-            group = await group_of(self._expander, stage, found)
-            verdict = msgspec.structs.replace(verdict, group=group)
-        return verdict
 
     async def _mail(self, mail: Mail, call: Incoming) -> StepResult:
         began_ns = time.monotonic_ns()
@@ -138,71 +130,21 @@ class SieveFilter(Serving):
             handoff, variables=dict(made.variables), waited_ms=waited, fenced=()
         )
         scripted_ms = (time.monotonic_ns() - began_ns) / 1e6
-        result = await self._onward(Mail(leaving, mail.header, mail.body), first, call, made)
+        result = await self._onward.hand_on(Mail(leaving, mail.header, mail.body), first, call)
         shadowed = with_shadows(result.outcomes, shadows, leaves)
         copies = [outcome for outcome in shadowed if outcome.number in shadows]
         say_decided(self._context.event, handoff, [*made.outcomes, *early, *copies])
-        outcomes = with_splits(
-            shadowed,
-            [leaf.recipient for leaf in leaves],
-            mail.handoff.recipients,
-        )
+        splits = [leaf.recipient for leaf in leaves]
+        outcomes = with_splits(shadowed, splits, mail.handoff.recipients)
+        outcomes = (*made.outcomes, *early, *outcomes)
+        if made.todo:
+            outcomes += await self._committer.commit(handoff, made.todo, outcomes)
         return StepResult(
-            (*made.outcomes, *early, *outcomes),
+            outcomes,
             result.variants,
             (("sieve", scripted_ms), *result.took_ms),
             max(waited, result.waited_ms),
         )
-
-    async def _onward(
-        self, mail: Mail, leaves: list[Leaf], call: Incoming, made: Expansion
-    ) -> StepResult:
-        """Hand the leaves over, each group to its next step, and join what comes back."""
-        thrown = [leaf for leaf in leaves if _kind(leaf) == "discard"]
-        made.outcomes += same_for_all(
-            [leaf.recipient for leaf in thrown], "discarded", DISCARDED, step="sieve"
-        )
-        groups = _groups([leaf for leaf in leaves if _kind(leaf) != "discard"], mail.handoff.step)
-        if len(groups) == 1:
-            return await self._hand_over(mail, *groups[0], call)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._hand_over(mail, *each, call)) for each in groups]
-        return joined([task.result() for task in tasks])
-
-    async def _hand_over(
-        self, mail: Mail, key: str, sign: tuple[wire.Sign, ...], leaves: list[Leaf], call: Incoming
-    ) -> StepResult:
-        handoff = msgspec.structs.replace(
-            mail.handoff, sign=sign, recipients=tuple(leaf.recipient for leaf in leaves)
-        )
-        to = self._delivery if key else self._dkim
-        own_deadline_ns = mail.handoff.deadline_ns
-        if to is self._delivery and mail.handoff.step != "delivery":
-            own_deadline_ns -= STEP_NS  # delivery's share of the time is the same on both ways
-        return await self._chain.hand_over(
-            Mail(handoff, mail.header, mail.body),
-            to,
-            own_deadline_ns=own_deadline_ns,
-            key=key,
-            on_call=call.forward_cancel,
-        )
-
-
-def _kind(leaf: Leaf) -> str:
-    return leaf.recipient.route.kind if leaf.recipient.route is not None else "mx"
-
-
-def _groups(
-    leaves: Iterable[Leaf], step: str
-) -> list[tuple[str, tuple[wire.Sign, ...], list[Leaf]]]:
-    """Return (destination or "" for dkim-signer, signatures, leaves) of each call to make."""
-    groups: dict[tuple[str, tuple[wire.Sign, ...]], list[Leaf]] = {}
-    for leaf in leaves:
-        recipient = leaf.recipient
-        is_direct = step == "delivery" or is_local(recipient.route)
-        key = destination(recipient.route, recipient.address) if is_direct else ""
-        groups.setdefault((key, () if is_direct else leaf.sign), []).append(leaf)
-    return [(key, sign, each) for (key, sign), each in groups.items()]
 
 
 def _deferred(outcome: wire.Outcome, step: str) -> wire.Outcome:
@@ -210,23 +152,3 @@ def _deferred(outcome: wire.Outcome, step: str) -> wire.Outcome:
     if outcome.kind != "refused":
         return outcome
     return msgspec.structs.replace(outcome, kind="deferred", step=step)
-
-
-def _verdict(finished: Finished) -> wire.Verdict:
-    variables = dict(finished.variables)
-    match finished.refusal:
-        case Reply() as reply:
-            return wire.Verdict(
-                action="disconnect" if reply.code == 421 else "reply",
-                code=reply.code,
-                enhanced=reply.enhanced,
-                text="\n".join(reply.lines),
-                variables=variables,
-            )
-        case Reject() as reject:
-            text = " ".join(reject.text.split()) or "Rejected"
-            return wire.Verdict(
-                action="reply", code=550, enhanced="5.7.1", text=text, variables=variables
-            )
-        case None:
-            return wire.Verdict(variables=variables)

@@ -8,19 +8,19 @@ from typing import Final
 
 from columba.common.ipc import wire
 from columba.common.mail.header import Header
-from columba.sieve.ext.rfc5183_environment import PREFIX
+from columba.sieve.ext.rfc5183_environment import OWN_ITEMS, PREFIX
 from columba.sieve.lang.limits import Limits
 from columba.sieve.run.envelope import Envelope, Path, parse_path
 from columba.sieve.run.machine import Inputs
-from columba.sieve.run.message import EMPTY, Message
+from columba.sieve.run.message import EMPTY, Body, Message, no_body
 from columba.sieve.run.state import Clock
 
 PRODUCT: Final = "Columba"
 
 
-def message_view(header: bytes, body: wire.Body) -> Message:
+def message_view(header: bytes, body: wire.Body, read_body: Body = no_body) -> Message:
     """Return the message as scripts see it; size counts the empty line between header and body."""
-    return Message(Header(header), len(header) + 2 + body.size)
+    return Message(Header(header), len(header) + 2 + body.size, read_body)
 
 
 def environment(client: wire.Client, host: str, **own: str) -> Mapping[str, str]:
@@ -33,10 +33,19 @@ def environment(client: wire.Client, host: str, **own: str) -> Mapping[str, str]
         "phase": "during",
         "remote-host": client.name,
         "remote-ip": client.ip,
+        PREFIX + "cipher": client.cipher,
+        PREFIX + "errors": str(client.errors),
         PREFIX + "helo": client.helo,
         PREFIX + "listener": client.listener,
+        PREFIX + "local-ip": client.local_ip,
+        PREFIX + "local-port": str(client.local_port or ""),
         PREFIX + "login": client.login,
+        PREFIX + "messages": str(client.messages),
+        PREFIX + "port": str(client.port or ""),
+        PREFIX + "pregreet": "yes" if client.pregreet else "no",
         PREFIX + "protocol": client.protocol,
+        PREFIX + "ptr": client.ptr,
+        PREFIX + "refused": str(client.refused),
         PREFIX + "session": client.session,
         PREFIX + "tls": client.tls,
         PREFIX + "trusted": "yes" if client.trusted else "no",
@@ -58,18 +67,25 @@ def envelope(
     )
 
 
-def stage_inputs(call: wire.Stage, clock: Clock, limits: Limits, host: str) -> Inputs:
-    """Return the inputs of a stage before data."""
+def stage_inputs(
+    call: wire.Stage, clock: Clock, limits: Limits, host: str, wall_s: float, header: bytes = b""
+) -> Inputs:
+    """Return the inputs of a session's stage, or of retry and bounce, which have a header."""
     recipients = [call.recipient] if call.recipient else []
+    original = call.original or call.recipient
+    facts = {name: text for name, text in call.facts.items() if PREFIX + name in OWN_ITEMS}
     return Inputs(
         clock=clock,
-        message=EMPTY,
-        envelope=envelope(call.sender, recipients, call.client.login),
+        message=Message(Header(header), len(header)) if header else EMPTY,
+        envelope=envelope(call.sender, recipients, call.client.login, original),
         environment=environment(
-            call.client, host, id=call.id, recipients=str(call.recipients), stage=call.stage
+            call.client,
+            host,
+            **{**facts, "id": call.id, "recipients": str(call.recipients), "stage": call.stage},
         ),
         variables=call.variables,
         limits=limits,
+        wall_s=wall_s,
     )
 
 
@@ -82,6 +98,7 @@ def message_inputs(
     clock: Clock,
     limits: Limits,
     host: str,
+    wall_s: float,
 ) -> Inputs:
     """Return the inputs of the data stage (all recipients) or the route stage (one)."""
     them = list(recipients)
@@ -100,6 +117,7 @@ def message_inputs(
         ),
         variables=variables,
         limits=limits,
+        wall_s=wall_s,
     )
 
 

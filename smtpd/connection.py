@@ -106,6 +106,8 @@ class Connection(asyncio.Protocol):
         self._last_input = self._loop.time()
         if self._is_ending:
             return
+        if self.core.phase is Phase.GREETING:
+            self._conversation.session.pregreet = True  # RFC 5321 §4.3.1: it should have waited
         if self._early is not None:
             self._early.append(data)
             return

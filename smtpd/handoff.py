@@ -294,7 +294,7 @@ def to_confirm(handoff: wire.Handoff, outcomes: Iterable[wire.Outcome]) -> tuple
 
 def _may_queue(session: Session, transaction: Transaction, unverified: bool) -> wire.MayQueue:
     # promises §2.2: only where a failure could be reported; a null sender's mail never.
-    if not transaction.mail.sender:
+    if not (transaction.mail.sender and transaction.sender):
         return "no"
     if session.is_trusted:
         return "yes"

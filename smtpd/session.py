@@ -7,10 +7,12 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Literal
 
 from columba.common.ipc import wire
 from columba.common.mail.received import Hop, protocol
 
+PtrState = Literal["", "confirmed", "unconfirmed", "missing", "unknown"]
 Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
 
@@ -64,6 +66,11 @@ class Session:
     cipher: str = ""
     cert_user: str = ""  # whom a verified client certificate names
     variables: dict[str, str] = field(default_factory=dict)
+    name: str = ""  # by the PTR record, once a script asked for it
+    ptr: PtrState = ""
+    pregreet: bool = False
+    refused: int = 0  # recipients
+    messages: int = 0  # accepted
 
     @property
     def is_trusted(self) -> bool:
@@ -75,7 +82,7 @@ class Session:
         self.tls, self.cipher, self.cert_user = version, cipher, cert_user
         self.helo, self.is_esmtp, self.login = "", False, ""
 
-    def client(self, is_utf8: bool = False) -> wire.Client:
+    def client(self, is_utf8: bool = False, errors: int = 0) -> wire.Client:
         """Return the picture that goes to other services."""
         return wire.Client(
             session=self.id,
@@ -85,6 +92,12 @@ class Session:
             port=self.port,
             local_ip=self.local_ip,
             local_port=self.local_port,
+            name=self.name,
+            ptr=self.ptr,
+            pregreet=self.pregreet,
+            errors=errors,
+            refused=self.refused,
+            messages=self.messages,
             helo=self.helo,
             login=self.login,
             tls=self.tls,
@@ -96,7 +109,7 @@ class Session:
         """Return what our Received field says."""
         return Hop(
             helo=self.helo,
-            name="",
+            name=self.name,
             address=self.ip,
             by=hostname,
             id=id,

@@ -44,16 +44,24 @@ class Stages:
         session: Session,
         transaction: Transaction | None = None,
         recipient: bytes = b"",
+        *,
+        original: bytes = b"",
+        errors: int = 0,
     ) -> wire.Verdict:
-        """Return the verdict; its variables are already in the session."""
+        """Return the verdict; its variables, and the client's name if a script asked for it, are in the session.
+
+        original: what the client's RCPT said, if that is another; errors: of its commands so far.
+        """
         deadline_ns = time.monotonic_ns() + self._timeout_ns
         request = wire.Stage(
             stage=stage,
             deadline_ns=deadline_ns,
-            client=session.client(),
+            client=session.client(errors=errors),
             id=transaction.id if transaction else "",
-            sender=transaction.mail.sender if transaction else b"",
+            sender=transaction.sender if transaction else b"",
             recipient=recipient,
+            original=original,
+            number=str(len(transaction.numbers) + 1) if transaction and recipient else "",
             recipients=len(transaction.recipients) if transaction else 0,
             variables=session.variables,
         )
@@ -68,6 +76,8 @@ class Stages:
             return _unavailable()
         if answer.reply.variables:
             session.variables = answer.reply.variables
+        if answer.reply.ptr:
+            session.name, session.ptr = answer.reply.name or "", answer.reply.ptr
         return answer.reply
 
 

@@ -14,43 +14,66 @@ Notify = Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"]
 _NOTIFIES: Final[tuple[Notify, ...]] = ("NEVER", "SUCCESS", "FAILURE", "DELAY")
 
 
+ACCEPTED: Final = wire.Verdict()
+
+
 @dataclass(slots=True)
 class Transaction:
-    """What MAIL and RCPT said. id names the message from here on; group is the first recipient's (promises §2.4)."""
+    """What MAIL and RCPT said. id names the message from here on; group is the first recipient's (promises §2.4).
+
+    sender: the envelope sender, which policy may have changed. effects: of policy's answer to MAIL; the first recipient
+    takes them along.
+    """
 
     id: str
     mail: Mail
     recipients: list[wire.Recipient] = field(default_factory=list)
     group: str = ""
+    changed_sender: bytes | None = None
+    effects: tuple[wire.Effect, ...] = ()
+
+    @property
+    def sender(self) -> bytes:
+        """Return the envelope sender."""
+        return self.mail.sender if self.changed_sender is None else self.changed_sender
 
     @property
     def numbers(self) -> list[str]:
-        """Return the recipients' numbers."""
-        return [recipient.number for recipient in self.recipients]
+        """Return the numbers of the client's recipients; what policy made of 3 is 3.1, 3.2."""
+        return list(dict.fromkeys(r.number.partition(".")[0] for r in self.recipients))
 
     @property
     def wants_each(self) -> bool:
         """Tell whether the client is to hear of each recipient on its own, with PRDR (promises §3)."""
-        return self.mail.params.prdr and len(self.recipients) > 1
+        return self.mail.params.prdr and len(self.numbers) > 1
 
-    def add(self, command: Rcpt, address: bytes) -> None:
-        """Accept a recipient; address is what its path stands for."""
-        params = command.params
-        self.recipients.append(
-            wire.Recipient(
-                number=str(len(self.recipients) + 1),
-                address=address,
-                original=command.recipient if command.recipient != address else b"",
-                orcpt=_orcpt(params),
-                notify=_notify(params),
+    def begun(self, verdict: wire.Verdict) -> None:
+        """Take what policy decided at MAIL."""
+        self.changed_sender, self.effects = verdict.sender, verdict.effects
+
+    def add(self, command: Rcpt, address: bytes, verdict: wire.Verdict = ACCEPTED) -> None:
+        """Accept a recipient; address is what its path stands for, unless policy puts others in its place."""
+        params, number = command.params, str(len(self.numbers) + 1)
+        addresses = (address,) if verdict.recipients is None else verdict.recipients
+        for n, each in enumerate(addresses, 1):
+            self.recipients.append(
+                wire.Recipient(
+                    number=number if len(addresses) == 1 else f"{number}.{n}",
+                    address=each,
+                    original=command.recipient if command.recipient != each else b"",
+                    orcpt=_orcpt(params),
+                    notify=_notify(params),
+                    wish=verdict.wish,
+                    effects=(*self.effects, *verdict.effects) if n == 1 else (),
+                )
             )
-        )
+        self.effects = ()
 
     def envelope(self, size: int, arrived_s: float) -> wire.Envelope:
         """Return the envelope; size in octets as received, arrived_s wall time."""
         params = self.mail.params
         return wire.Envelope(
-            sender=self.mail.sender,
+            sender=self.sender,
             size=size,
             arrived_s=arrived_s,
             body8=params.body == "8BITMIME",

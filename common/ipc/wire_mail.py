@@ -94,6 +94,14 @@ class QueueWish(Frozen, frozen=True, kw_only=True):
     expire_s: int = 0  # from arrival until it is given up
 
 
+class Sign(Frozen, frozen=True, kw_only=True):
+    """A signature that policy asks for; an empty selector means the domain's active one. seal: an ARC set."""
+
+    domain: str
+    selector: str = ""
+    seal: bool = False
+
+
 class Recipient(Frozen, frozen=True, kw_only=True):
     """One recipient. Its number is unique in the message; splits of 3 are 3.1, 3.2 (common/ids.py)."""
 
@@ -106,6 +114,7 @@ class Recipient(Frozen, frozen=True, kw_only=True):
     pinned: bool = False  # the route stage is not run again for it
     sender: bytes | None = None  # policy's envelope sender for it; None = the envelope's
     wish: QueueWish | None = None
+    sign: tuple[Sign, ...] = ()  # of the data stage, where the route stage says nothing else
     effects: tuple[Effect, ...] = ()  # of the stages before data; sieve-filter commits them
 
 
@@ -114,13 +123,6 @@ class Body(Frozen, frozen=True, kw_only=True):
 
     size: int = 0
     spool: str = ""  # file name below spool_dir
-
-
-class Sign(Frozen, frozen=True, kw_only=True):
-    """A signature that policy asks for; an empty selector means the domain's active one."""
-
-    domain: str
-    selector: str = ""
 
 
 class Fenced(Frozen, frozen=True, kw_only=True):

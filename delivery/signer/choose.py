@@ -45,8 +45,9 @@ class NoKey:
 
 def choose(handoff: wire.Handoff, header: Header, keys: Keys, default: str) -> Chosen | NoKey:
     """Return the keys for a mail. default is the domain that signs what is not the author's."""
-    if handoff.sign:
-        return _wished(handoff.sign, keys)
+    # A seal (RFC 8617) is another wish than a signature: it is passed over here.
+    if wishes := tuple(wish for wish in handoff.sign if not wish.seal):
+        return _wished(wishes, keys)
     match handoff.kind:
         case "submitted":
             return _authors(from_domains(header), keys)

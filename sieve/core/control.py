@@ -19,7 +19,10 @@ def build_require(compiler: Compiler, bound: Bound) -> Code | None:
     for name in bound.strings(0):
         if not compiler.require(name.value):
             text = f"unknown Sieve capability '{name.value}'"
-            if name.value in compiler.language.extensions:
+            known = compiler.language.extensions.get(name.value)
+            if known is not None and known.reserved:
+                text = f"the capability '{name.value}' is reserved: {known.reserved}"
+            elif known is not None:
                 text = f"the capability '{name.value}' can't be used in the {compiler.stage} stage"
             compiler.error(name.at, text)
     return None

@@ -11,7 +11,7 @@ from typing import Final, cast, get_args
 from columba.sieve.core.actions import add_action
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import PER_RECIPIENT
+from columba.sieve.lang.stage import PER_RECIPIENT, Stage
 from columba.sieve.lang.words import Extension, Kind, Tag, Word
 from columba.sieve.run.actions import RouteKind, RouteTo, TlsDemand
 from columba.sieve.run.code import Code, plain
@@ -32,12 +32,16 @@ _TAGS: Final = (
     Tag("source", takes=Kind.STRING),
     Tag("helo", takes=Kind.STRING),
     Tag("sign", takes=Kind.STRING),
+    Tag("auth", takes=Kind.STRING),
+    Tag("concurrency", takes=Kind.NUMBER),
+    Tag("timeout", takes=Kind.NUMBER),
 )
+_SENDING: Final = {"port", "tls", "source", "helo", "sign", "concurrency", "timeout"}
 # Which options go with which kind of route.
 _OPTIONS: Final = {
-    "mx": {"domain", "port", "tls", "source", "helo", "sign"},
-    "relay": {"port", "tls", "source", "helo", "sign"},
-    "lmtp": {"port", "tls", "source", "helo", "sign"},
+    "mx": {"domain", *_SENDING},
+    "relay": {"auth", *_SENDING},
+    "lmtp": {"auth", *_SENDING},
     "maildir": set[str](),
     "discard": set[str](),
 }
@@ -49,7 +53,10 @@ _MAILDIR: Final = re.compile(
 )
 _SOCKET: Final = re.compile(r"/[^\x00-\x1f\x7f]{1,106}")
 PORT_LAST: Final = 65535
+# The least and the most of each number.
+_NUMBERS: Final = {"port": (1, PORT_LAST), "concurrency": (1, 10_000), "timeout": (5, 86_400)}
 _NONE: Final = constant_text("")
+_STAGES: Final = PER_RECIPIENT | {Stage.RETRY}
 
 
 def _is_host(value: str) -> bool:
@@ -83,14 +90,36 @@ def build_route(compiler: Compiler, bound: Bound) -> Code | None:
         if name != kind.tag.name and name not in _OPTIONS[kind.tag.name]:
             compiler.error(tag.at, f"the :{name} tag can't be used with :{kind.tag.name}")
             return None
-    port = bound.number_parameter("port")
-    if port is not None and not 0 < port.value <= PORT_LAST:
-        compiler.error(port.at, "a port is 1 to 65535")
-        return None
+    numbers = _numbers(compiler, bound)
     texts = _texts(compiler, bound)
-    if texts is None:
+    table = _table(compiler, bound)
+    if texts is None or numbers is None or table is None:
         return None
-    return _code(compiler, bound, kind.tag.name, port.value if port else 0, texts)
+    return _code(compiler, bound, kind.tag.name, texts, numbers, table)
+
+
+def _numbers(compiler: Compiler, bound: Bound) -> dict[str, int] | None:
+    """Return the number parameters, 0 where a tag does not stand; None after an error."""
+    found: dict[str, int] = {}
+    for name, (least, most) in _NUMBERS.items():
+        node = bound.number_parameter(name)
+        if node is not None and not least <= node.value <= most:
+            compiler.error(node.at, f"the :{name} of a route is {least} to {most}")
+            return None
+        found[name] = node.value if node else 0
+    return found
+
+
+def _table(compiler: Compiler, bound: Bound) -> str | None:
+    """Return the look-up table that has the credentials, "" for none; None after an error."""
+    node = bound.parameter("auth")
+    if node is None:
+        return ""
+    name = compiler.constant(node, "the name of a look-up table")
+    if name is not None and compiler.tables is not None and name not in compiler.tables:
+        compiler.error(node.at, f"there is no look-up table '{name[:60]}'")
+        return None
+    return name
 
 
 def _texts(compiler: Compiler, bound: Bound) -> dict[str, Text] | None:
@@ -107,7 +136,14 @@ def _texts(compiler: Compiler, bound: Bound) -> dict[str, Text] | None:
     return texts
 
 
-def _code(compiler: Compiler, bound: Bound, kind: str, port: int, texts: dict[str, Text]) -> Code:
+def _code(
+    compiler: Compiler,
+    bound: Bound,
+    kind: str,
+    texts: dict[str, Text],
+    numbers: dict[str, int],
+    table: str,
+) -> Code:
     place = compiler.place(bound.at)
 
     def value(run: Run, name: str) -> str:
@@ -125,12 +161,15 @@ def _code(compiler: Compiler, bound: Bound, kind: str, port: int, texts: dict[st
         action = RouteTo(
             kind=cast(RouteKind, kind),
             host="" if is_path else target,
-            port=port,
+            port=numbers["port"],
             path=target if is_path else "",
             tls=cast(TlsDemand, value(run, "tls") or "may"),
             source=value(run, "source"),
             helo=value(run, "helo"),
             sign=value(run, "sign").lower(),
+            auth=table,
+            concurrency=numbers["concurrency"],
+            timeout_s=numbers["timeout"],
         )
         return add_action(run, action, place)
 
@@ -139,5 +178,5 @@ def _code(compiler: Compiler, bound: Bound, kind: str, port: int, texts: dict[st
 
 ROUTE: Final = Extension(
     "vnd.columba.route",
-    words=(Word("route", False, build_route, tags=_TAGS, stages=PER_RECIPIENT),),
+    words=(Word("route", False, build_route, tags=_TAGS, stages=_STAGES),),
 )

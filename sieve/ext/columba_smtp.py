@@ -1,20 +1,23 @@
 """vnd.columba.smtp: answer the SMTP client in one's own words. docs/sieve/vnd.columba.smtp.md.
 
-Pure. Both commands end the script.
+Pure. All but delay end the script.
 """
 
 import re
+from dataclasses import replace
 from typing import Final
 
+from columba.sieve.core.actions import add_action
+from columba.sieve.ext.rfc5183_environment import PREFIX
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import ANSWER, Stage
+from columba.sieve.lang.stage import ANSWER, SESSION, Stage
 from columba.sieve.lang.words import Extension, Kind, Positional, Word
-from columba.sieve.run.actions import Reply
-from columba.sieve.run.code import STOP, Code, plain
+from columba.sieve.run.actions import Delay, Reply
+from columba.sieve.run.code import GO, STOP, Code, plain
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.state import Run
-from columba.sieve.run.values import truncate
+from columba.sieve.run.values import constant_text, truncate
 
 REPLY_LINES: Final = 16
 LINE_LENGTH: Final = 400
@@ -23,6 +26,12 @@ _REPLY: Final = re.compile(
 )
 _UNPRINTABLE: Final = re.compile(r"[^ -~]")
 _STAGES: Final = ANSWER | {Stage.DELIVERY}
+_COMMANDS: Final = SESSION | {Stage.DELIVERY}
+# Before TLS can be begun, a demand for it would lock everybody out.
+_AFTER_HELLO: Final = _STAGES - {Stage.CONNECT, Stage.HELO}
+DELAY_MAX_S: Final = 60
+# RFC 3207 §4
+NEEDS_TLS: Final = Reply(530, "5.7.0", ("Must issue a STARTTLS command first",))
 
 
 def parse_reply(text: str) -> Reply | None:
@@ -74,10 +83,64 @@ def build_tempfail(compiler: Compiler, bound: Bound) -> Code | None:
     return plain(run_tempfail)
 
 
+def build_disconnect(compiler: Compiler, bound: Bound) -> Code | None:
+    """Build `disconnect`: a reply, 421 unless it says another one, and the end of the connection."""
+    node = bound.strings(0)[0] if bound.positional[0] is not None else None
+    place = compiler.place(bound.at)
+    text = compiler.text(node) if node is not None else constant_text("421 4.7.0 Closing")
+    wrong = (
+        "disconnect needs a 4yz or 5yz code, perhaps an enhanced code of the same class, and a text"
+    )
+    if node is not None and text.constant is not None and parse_reply(text.constant) is None:
+        compiler.error(node.at, wrong)
+        return None
+
+    def run_disconnect(run: Run) -> int:
+        reply = parse_reply(truncate(text.get(run), run.limits.reply_bytes))
+        if reply is None:
+            raise ScriptFailure(wrong, place)
+        run.result.add(replace(reply, closes=True), run.message, place)
+        return STOP
+
+    return plain(run_disconnect)
+
+
+def build_delay(compiler: Compiler, bound: Bound) -> Code | None:
+    """Build `delay`: whole seconds."""
+    node, place = bound.number(0), compiler.place(bound.at)
+    if not 0 < node.value <= DELAY_MAX_S:
+        compiler.error(node.at, f"a delay is 1 to {DELAY_MAX_S} seconds")
+        return None
+    return plain(lambda run: add_action(run, Delay(node.value), place))
+
+
+def build_require_tls(compiler: Compiler, bound: Bound) -> Code | None:
+    """Build `require_tls`: 530 to a client that has not begun TLS."""
+    place = compiler.place(bound.at)
+
+    def run_require_tls(run: Run) -> int:
+        if run.environment.get(PREFIX + "tls"):
+            return GO
+        run.result.add(NEEDS_TLS, run.message, place)
+        return STOP
+
+    return plain(run_require_tls)
+
+
 SMTP: Final = Extension(
     "vnd.columba.smtp",
     words=(
         Word("reply", False, build_reply, (Positional(Kind.STRING, "reply"),), stages=_STAGES),
         Word("tempfail", False, build_tempfail, (Positional(Kind.STRING, "text"),), stages=_STAGES),
+        Word(
+            "disconnect",
+            False,
+            build_disconnect,
+            (Positional(Kind.STRING, "reply"),),
+            stages=_COMMANDS,
+            optional_last=1,
+        ),
+        Word("delay", False, build_delay, (Positional(Kind.NUMBER, "seconds"),), stages=_COMMANDS),
+        Word("require_tls", False, build_require_tls, stages=_AFTER_HELLO),
     ),
 )

@@ -6,7 +6,7 @@ Pure. rfc5183_environment.py finds the items. A variable can't have a hyphen in 
 from typing import Final
 
 from columba.sieve.ext.rfc5183_environment import item_value
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import EVERYWHERE
 from columba.sieve.lang.words import Extension
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text
@@ -27,5 +27,5 @@ DOVECOT_ENVIRONMENT: Final = Extension(
     "vnd.dovecot.environment",
     implies=("environment",),
     namespaces={"env": _namespace},
-    stages=TESTER,
+    stages=EVERYWHERE,
 )

@@ -9,7 +9,7 @@ from typing import Final
 from columba.sieve.core.actions import add_action, target_address
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import CONTENT
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.actions import SendReport
 from columba.sieve.run.code import Code, plain
@@ -67,5 +67,5 @@ REPORT: Final = Extension(
             (Tag("headers_only"),),
         ),
     ),
-    stages=TESTER,
+    stages=CONTENT,
 )

@@ -11,10 +11,16 @@ from columba.sieve.ext.columba_callout import CALLOUT
 from columba.sieve.ext.columba_dict import DICT
 from columba.sieve.ext.columba_dns import DNS
 from columba.sieve.ext.columba_dnsbl import DNSBL
+from columba.sieve.ext.columba_envelope import ENVELOPE_CHANGES
 from columba.sieve.ext.columba_greylist import GREYLIST
+from columba.sieve.ext.columba_header import HEADER
+from columba.sieve.ext.columba_log import LOG
 from columba.sieve.ext.columba_lookup import LOOKUP
+from columba.sieve.ext.columba_queue import QUEUE
 from columba.sieve.ext.columba_ratelimit import RATELIMIT
+from columba.sieve.ext.columba_reserved import MAILAUTH, MILTER, POLICY
 from columba.sieve.ext.columba_route import ROUTE
+from columba.sieve.ext.columba_sign import SIGN
 from columba.sieve.ext.columba_smtp import SMTP
 from columba.sieve.ext.columba_srs import SRS
 from columba.sieve.ext.dovecot_debug import DEBUG
@@ -75,6 +81,7 @@ _ALL: Final = (
     ENCLOSE,
     ENCODED_CHARACTER,
     ENOTIFY,
+    ENVELOPE_CHANGES,
     ENVELOPE_DELIVERBY,
     ENVELOPE_DSN,
     ENVELOPE_EXTENSION,
@@ -85,15 +92,21 @@ _ALL: Final = (
     FCC,
     FILEINTO,
     FOREVERYPART,
+    HEADER,
     IHAVE,
     IMAP4FLAGS,
     INCLUDE,
     INDEX,
+    LOG,
     LOOKUP,
+    MAILAUTH,
     MAILBOX,
     MBOXMETADATA,
+    MILTER,
     MIME,
     NUMERIC,
+    POLICY,
+    QUEUE,
     REDIRECT_DELIVERBY,
     REDIRECT_DSN,
     REGEX,
@@ -103,6 +116,7 @@ _ALL: Final = (
     REPORT,
     ROUTE,
     SERVERMETADATA,
+    SIGN,
     SMTP,
     SPAMTEST,
     SPAMTESTPLUS,

@@ -11,7 +11,7 @@ from columba.common.mail.mime import Part
 from columba.sieve.core.matching import MATCH_TAGS, value_test
 from columba.sieve.lang.binding import Bound, as_strings
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import CONTENT
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import Code
 from columba.sieve.run.html import visible_text
@@ -131,5 +131,5 @@ BODY: Final = Extension(
             ),
         ),
     ),
-    stages=TESTER,
+    stages=CONTENT,
 )

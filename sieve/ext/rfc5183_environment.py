@@ -11,8 +11,10 @@ from columba.sieve.core.matching import MATCH_TAGS, value_test
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.words import Extension, Kind, Positional, Word
-from columba.sieve.run.code import Code, plain
+from columba.sieve.run.code import Asked, Code, asking, evaluate, plain
+from columba.sieve.run.requests import ClientName, Found
 from columba.sieve.run.state import Run
+from columba.sieve.run.values import Text
 
 PREFIX: Final = "vnd.columba."
 _VENDOR: Final = "vnd.dovecot."
@@ -21,18 +23,38 @@ _CONFIG: Final = "vnd.dovecot.config."
 OWN_ITEMS: Final = frozenset(
     PREFIX + name
     for name in (
+        "age",
+        "attempt",
+        "cipher",
+        "code",
+        "enhanced",
+        "errors",
+        "expires",
         "helo",
+        "hop",
         "id",
         "listener",
+        "local-ip",
+        "local-port",
         "login",
+        "messages",
+        "next",
+        "port",
+        "pregreet",
         "protocol",
+        "ptr",
         "recipients",
+        "refused",
         "session",
         "stage",
+        "text",
         "tls",
         "trusted",
     )
 )
+# These are known once the DNS was asked, which a run does when it first needs one of them.
+_NAME: Final = "remote-host"
+_STATE: Final = PREFIX + "ptr"
 
 
 def item_value(run: Run, name: str, *, has_vendor: bool) -> str | None:
@@ -64,9 +86,23 @@ def build_environment(compiler: Compiler, bound: Bound) -> Code | None:
     if test is None or (match := test.plain) is None:
         return None
     # RFC 5183 §4: what is not known makes the test false, whatever it is compared with.
-    return plain(
+    checked = plain(
         lambda run: item_value(run, name.get(run), has_vendor=has_vendor) is not None and match(run)
     )
+    if item and item not in (_NAME, _STATE):
+        return checked
+    return asking(lambda run: _with_name(run, name, checked))
+
+
+def _with_name(run: Run, item: Text, test: Code) -> Asked:
+    """Evaluate a test, after asking for the client's name where the test is about that."""
+    known = run.environment
+    is_needed = item.get(run).lower() in (_NAME, _STATE)
+    if is_needed and not known.get(_NAME) and not known.get(_STATE):
+        answer = yield ClientName()
+        state, _, name = (answer.value if isinstance(answer, Found) else "unknown").partition(" ")
+        run.environment = {**known, _NAME: name, _STATE: state}
+    return (yield from evaluate(test, run))
 
 
 ENVIRONMENT: Final = Extension(

@@ -10,7 +10,7 @@ from columba.sieve.core.actions import add_action
 from columba.sieve.ext.rfc8580_fcc import chosen_copy
 from columba.sieve.lang.binding import Bound, as_strings
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import PER_RECIPIENT
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.actions import Vacation
 from columba.sieve.run.code import Code, plain
@@ -86,11 +86,11 @@ VACATION: Final = Extension(
             ),
         ),
     ),
-    stages=TESTER,
+    stages=PER_RECIPIENT,
 )
 VACATION_SECONDS: Final = Extension(
     "vacation-seconds",
     joins=(("vacation", (Tag("seconds", _PERIOD, Kind.NUMBER),)),),
     implies=("vacation",),
-    stages=TESTER,
+    stages=PER_RECIPIENT,
 )

@@ -16,7 +16,7 @@ from columba.sieve.core.matching import (
 from columba.sieve.ext.rfc5229_variables import fetch, store, variable_name
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import PER_RECIPIENT
 from columba.sieve.lang.tree import String
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import GO, Code, plain
@@ -141,5 +141,5 @@ IMAP4FLAGS: Final = Extension(
         ),
     ),
     joins=(("keep", _TAGS), ("fileinto", _TAGS)),
-    stages=TESTER,
+    stages=PER_RECIPIENT,
 )

@@ -13,7 +13,7 @@ from columba.sieve.core.matching import MATCH_TAGS, value_test
 from columba.sieve.ext.regex import compiled
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import CONTENT
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import Code
 from columba.sieve.run.message import Message
@@ -117,13 +117,13 @@ def _text_level(found: str, options: Mapping[str, str], scale: Scale) -> int:
 _VALUE: Final = (Positional(Kind.STRING, "value"),)
 _SPAM_WORD: Final = Word("spamtest", True, build_test, _VALUE, MATCH_TAGS)
 
-SPAMTEST: Final = Extension("spamtest", words=(_SPAM_WORD,), stages=TESTER)
+SPAMTEST: Final = Extension("spamtest", words=(_SPAM_WORD,), stages=CONTENT)
 SPAMTESTPLUS: Final = Extension(
     "spamtestplus",
     words=(_SPAM_WORD,),
     joins=(("spamtest", (Tag("percent"),)),),
-    stages=TESTER,
+    stages=CONTENT,
 )
 VIRUSTEST: Final = Extension(
-    "virustest", words=(Word("virustest", True, build_test, _VALUE, MATCH_TAGS),), stages=TESTER
+    "virustest", words=(Word("virustest", True, build_test, _VALUE, MATCH_TAGS),), stages=CONTENT
 )

@@ -14,7 +14,7 @@ from columba.sieve.core.matching import MATCH_TAGS, value_test
 from columba.sieve.core.tests import field_names
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import MESSAGE, TESTER
+from columba.sieve.lang.stage import EVERYWHERE, MESSAGE
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import Code
 from columba.sieve.run.state import Run
@@ -155,7 +155,7 @@ DATE: Final = Extension(
             build_currentdate,
             (_PART, _KEYS),
             (*MATCH_TAGS, _ZONE_TAG),
-            stages=TESTER,
+            stages=EVERYWHERE,
         ),
     ),
 )

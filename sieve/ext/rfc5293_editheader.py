@@ -20,7 +20,7 @@ from columba.sieve.core.tests import FIELD_NAME
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.limits import Limits
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import CONTENT
 from columba.sieve.lang.tree import String
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import GO, Code, plain
@@ -182,5 +182,5 @@ EDITHEADER: Final = Extension(
             optional_last=1,
         ),
     ),
-    stages=TESTER,
+    stages=CONTENT,
 )

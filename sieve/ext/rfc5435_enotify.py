@@ -15,7 +15,7 @@ from columba.sieve.ext.rfc5436_mailto import Mailto, is_mailto, parse_mailto
 from columba.sieve.ext.rfc8580_fcc import chosen_copy
 from columba.sieve.lang.binding import Bound, as_strings
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import CONTENT
 from columba.sieve.lang.words import Extension, Kind, Modifier, Positional, Tag, Word
 from columba.sieve.run.actions import FileInto, Notify
 from columba.sieve.run.code import Code, plain
@@ -186,5 +186,5 @@ ENOTIFY: Final = Extension(
             (Tag("encodeurl", "modifier of precedence 15", meaning=Modifier(15, encode_url)),),
         ),
     ),
-    stages=TESTER,
+    stages=CONTENT,
 )

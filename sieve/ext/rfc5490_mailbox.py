@@ -1,6 +1,6 @@
 """mailbox (RFC 5490 §3): mailboxexists, and :create for fileinto.
 
-Pure. Whoever drives the machine answers whether a mailbox is there.
+Pure. Whoever drives the machine answers whether a mailbox is there; the service can't, for stores belong to delivery.
 """
 
 from typing import Final
@@ -8,7 +8,7 @@ from typing import Final
 from columba.sieve.ext.rfc5228_fileinto import mailbox_problem
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import PER_RECIPIENT, TESTER
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import Asked, Code, asking
 from columba.sieve.run.requests import Found, MailboxExists
@@ -42,8 +42,9 @@ MAILBOX: Final = Extension(
             True,
             build_mailboxexists,
             (Positional(Kind.STRINGS, "mailbox names"),),
+            stages=TESTER,
         ),
     ),
     joins=(("fileinto", (Tag("create"),)),),
-    stages=TESTER,
+    stages=PER_RECIPIENT,
 )

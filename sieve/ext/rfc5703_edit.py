@@ -14,7 +14,7 @@ from columba.sieve.core.fields import current_parts
 from columba.sieve.ext.rfc5230_vacation import is_mailbox
 from columba.sieve.lang.binding import Bound, as_strings
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import CONTENT
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import GO, Code, plain
 from columba.sieve.run.message import Message
@@ -100,7 +100,7 @@ def _is_right(compiler: Compiler, bound: Bound) -> bool:
 
 def _made(message: Message, header: Header, body: bytes) -> Message:
     size = len(header.raw) + 2 + len(body)
-    return Message(header, size, lambda: body, message.flags)
+    return Message(header, size, lambda: body, message.flags, is_rewritten=True)
 
 
 def _entity(octets: bytes) -> tuple[bytes, bytes]:
@@ -139,7 +139,7 @@ REPLACE: Final = Extension(
             (Tag("mime"), Tag("subject", takes=Kind.STRING), Tag("from", takes=Kind.STRING)),
         ),
     ),
-    stages=TESTER,
+    stages=CONTENT,
 )
 ENCLOSE: Final = Extension(
     "enclose",
@@ -152,5 +152,5 @@ ENCLOSE: Final = Extension(
             (Tag("subject", takes=Kind.STRING), Tag("headers", takes=Kind.STRINGS)),
         ),
     ),
-    stages=TESTER,
+    stages=CONTENT,
 )

@@ -11,7 +11,7 @@ from columba.sieve.ext.rfc5173_body import part_text
 from columba.sieve.ext.rfc5229_variables import MODIFIER_TAGS, store, variable_name
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import CONTENT
 from columba.sieve.lang.tree import Command
 from columba.sieve.lang.words import Extension, Kind, Modifier, Positional, Tag, Word
 from columba.sieve.run.code import BREAK, GO, Asked, Code, asking, evaluate, plain
@@ -125,7 +125,7 @@ _NAME: Final = (Tag("name", takes=Kind.STRING),)
 MIME: Final = Extension(
     "mime",
     joins=(("header", (*_MIME, *OPTION_TAGS)), ("address", _MIME), ("exists", _MIME)),
-    stages=TESTER,
+    stages=CONTENT,
 )
 FOREVERYPART: Final = Extension(
     "foreverypart",
@@ -133,7 +133,7 @@ FOREVERYPART: Final = Extension(
         Word("foreverypart", False, build_foreverypart, tags=_NAME, has_block=True),
         Word("break", False, build_break, tags=_NAME),
     ),
-    stages=TESTER,
+    stages=CONTENT,
 )
 EXTRACTTEXT: Final = Extension(
     "extracttext",
@@ -146,5 +146,5 @@ EXTRACTTEXT: Final = Extension(
             (Tag("first", takes=Kind.NUMBER), *MODIFIER_TAGS),
         ),
     ),
-    stages=TESTER,
+    stages=CONTENT,
 )

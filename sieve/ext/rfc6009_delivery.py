@@ -6,7 +6,7 @@ the client said nothing.
 
 from typing import Final
 
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import CONTENT, TESTER
 from columba.sieve.lang.words import Extension, Kind, Tag
 
 _BY: Final = "delivery time"
@@ -15,7 +15,7 @@ ENVELOPE_DELIVERBY: Final = Extension("envelope-deliverby", implies=("envelope",
 REDIRECT_DSN: Final = Extension(
     "redirect-dsn",
     joins=(("redirect", (Tag("notify", takes=Kind.STRING), Tag("ret", takes=Kind.STRING))),),
-    stages=TESTER,
+    stages=CONTENT,
 )
 REDIRECT_DELIVERBY: Final = Extension(
     "redirect-deliverby",

@@ -12,7 +12,7 @@ from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.errors import CompileErrors
 from columba.sieve.lang.includes import Loaded
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import EVERYWHERE
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import GO, RETURN, Asked, Code, asking, evaluate, plain
 from columba.sieve.run.options import number
@@ -151,5 +151,5 @@ INCLUDE: Final = Extension(
         Word("export", False, build_global, _NAMES),
     ),
     namespaces={GLOBAL.removesuffix("."): _namespace},
-    stages=TESTER,
+    stages=EVERYWHERE,
 )

@@ -11,7 +11,7 @@ from columba.sieve.ext.rfc5228_fileinto import mailbox_problem
 from columba.sieve.ext.rfc8579_special_use import is_use
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import PER_RECIPIENT
 from columba.sieve.lang.words import Extension, Kind, Tag
 from columba.sieve.run.actions import FileInto
 from columba.sieve.run.failure import ScriptFailure
@@ -64,5 +64,5 @@ def chosen_copy(compiler: Compiler, bound: Bound) -> Callable[[Run], FileInto | 
 FCC: Final = Extension(
     "fcc",
     joins=(("vacation", _TAGS), ("notify", _TAGS)),
-    stages=TESTER,
+    stages=PER_RECIPIENT,
 )

@@ -31,3 +31,9 @@ class Includes:
     compile: CompileOne
     open: list[str]
     known: dict[str, Code] = field(default_factory=dict)
+    required: set[str] = field(default_factory=set)  # by any of them
+
+    def with_required(self, names: set[str]) -> frozenset[str]:
+        """Note what one more script requires, and return what all do so far."""
+        self.required |= names
+        return frozenset(self.required)

@@ -113,7 +113,8 @@ class Extension:
 
     joins: tags for words of others: a key "header" is a word, a key ":is" every word that takes that tag.
     modifies_strings: marks of capabilities that change how strings are read are known by name to strings.py.
-    implies: capabilities that are switched on with it. stages: where it may be required.
+    implies: capabilities that are switched on with it. stages: where it may be required. reserved: why a name
+    that is kept free can't be required anywhere.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Extension:
     implies: tuple[str, ...] = ()
     namespaces: dict[str, Namespace] = field(default_factory=dict)
     stages: frozenset[Stage] = EVERYWHERE
+    reserved: str = ""
 
 
 class Language:

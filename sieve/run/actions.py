@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 RouteKind = Literal["mx", "relay", "lmtp", "maildir", "discard"]
 TlsDemand = Literal["none", "may", "encrypt", "verify"]
+DsnReturns = Literal["none", "headers", "full"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,12 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Answer the SMTP client with this (vnd.columba.smtp); lines are ASCII, at least one."""
+    """Answer the SMTP client with this (vnd.columba.smtp); lines are ASCII, at least one. closes: then hang up."""
 
     code: int
     enhanced: str
     lines: tuple[str, ...]
+    closes: bool = False
     name: ClassVar = "reply"
     cancels_keep: ClassVar = True
 
@@ -101,7 +103,7 @@ class Reply:
 class RouteTo:
     """Where the mail goes that is kept (vnd.columba.route); fields as in wire.Route.
 
-    sign is the domain to sign for, "" if the script does not say.
+    sign is the domain to sign for, "" if the script does not say. auth: a look-up table, "" for no login.
     """
 
     kind: RouteKind
@@ -112,7 +114,90 @@ class RouteTo:
     source: str = ""
     helo: str = ""
     sign: str = ""
+    auth: str = ""
+    concurrency: int = 0
+    timeout_s: int = 0
     name: ClassVar = "route"
+    cancels_keep: ClassVar = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Wait before the answer (vnd.columba.smtp); several add up."""
+
+    seconds: int
+    name: ClassVar = "delay"
+    cancels_keep: ClassVar = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetSender:
+    """Change the envelope sender (vnd.columba.envelope), written local@domain; "" is the null sender."""
+
+    address: str
+    name: ClassVar = "set_sender"
+    cancels_keep: ClassVar = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetRecipient:
+    """Put another address in the place of the recipient that is asked about (vnd.columba.envelope)."""
+
+    address: str
+    name: ClassVar = "set_recipient"
+    cancels_keep: ClassVar = False
+
+
+@dataclass(frozen=True, slots=True)
+class AddRecipient:
+    """Add a recipient to the envelope (vnd.columba.envelope)."""
+
+    address: str
+    name: ClassVar = "add_recipient"
+    cancels_keep: ClassVar = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRecipient:
+    """Take a recipient out of the envelope (vnd.columba.envelope)."""
+
+    address: str
+    name: ClassVar = "remove_recipient"
+    cancels_keep: ClassVar = False
+
+
+@dataclass(frozen=True, slots=True)
+class SignAs:
+    """Sign or seal for a domain (vnd.columba.sign); selector "": the domain's active key."""
+
+    domain: str
+    selector: str = ""
+    is_seal: bool = False
+    name: ClassVar = "sign"
+    cancels_keep: ClassVar = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueueAs:
+    """What the queue is to do (vnd.columba.queue); None: not said. Times in seconds."""
+
+    hold: str | None = None
+    priority: int | None = None
+    retry_s: tuple[int, ...] | None = None
+    expire_s: int | None = None
+    give_up: str | None = None
+    name: ClassVar = "queue"
+    cancels_keep: ClassVar = False
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDsn:
+    """The form of a bounce (vnd.columba.queue): how much goes back; text: words for people; copy: who else gets it."""
+
+    returns: DsnReturns
+    text: str = ""
+    copy: str = ""
+    name: ClassVar = "dsn"
     cancels_keep: ClassVar = False
 
 
@@ -182,5 +267,22 @@ class SendReport:
 
 
 Action = (
-    SendReport | Notify | Vacation | Keep | FileInto | Redirect | Discard | Reject | Reply | RouteTo
+    SendReport
+    | Notify
+    | Vacation
+    | Keep
+    | FileInto
+    | Redirect
+    | Discard
+    | Reject
+    | Reply
+    | RouteTo
+    | Delay
+    | SetSender
+    | SetRecipient
+    | AddRecipient
+    | RemoveRecipient
+    | SignAs
+    | QueueAs
+    | WriteDsn
 )

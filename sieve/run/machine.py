@@ -23,6 +23,18 @@ from columba.sieve.run.state import TICKS, Clock, Run, SuiteHost, Trace
 from columba.sieve.run.values import clean
 
 _MS: Final = 1_000_000
+# Capabilities whose words look at the body.
+READ_BODY: Final = frozenset(
+    {
+        "body",
+        "enclose",
+        "extracttext",
+        "foreverypart",
+        "mime",
+        "replace",
+        "vnd.dovecot.report",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,11 @@ class Script:
     def name(self) -> str:
         """The name it was compiled under."""
         return self.source.name
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether the script may look at the body."""
+        return not READ_BODY.isdisjoint(self.required)
 
 
 @dataclass(frozen=True, slots=True)

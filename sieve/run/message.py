@@ -35,7 +35,7 @@ class Message:
     """A header and the size of the whole in octets. Names of fields are in lower case.
 
     read_body gives what follows the empty line; it is called only if a script needs it.
-    flags: IMAP flags that it has in a store.
+    flags: IMAP flags that it has in a store. is_rewritten: a script gave it another body.
     """
 
     __slots__ = (
@@ -45,6 +45,7 @@ class Message:
         "_texts",
         "flags",
         "header",
+        "is_rewritten",
         "read_body",
         "size",
     )
@@ -55,8 +56,10 @@ class Message:
         size: int,
         read_body: Body = no_body,
         flags: tuple[str, ...] = (),
+        is_rewritten: bool = False,
     ) -> None:
         self.header = header
+        self.is_rewritten = is_rewritten
         self.size = size
         self.read_body = read_body
         self.flags = flags
@@ -106,11 +109,11 @@ class Message:
     def with_header(self, header: Header) -> "Message":
         """Return the message with another header."""
         size = self.size - len(self.header.raw) + len(header.raw)
-        return Message(header, size, self.read_body, self.flags)
+        return Message(header, size, self.read_body, self.flags, self.is_rewritten)
 
     def with_flags(self, flags: tuple[str, ...]) -> "Message":
         """Return the message with the flags that a store has for it."""
-        return Message(self.header, self.size, self.read_body, flags)
+        return Message(self.header, self.size, self.read_body, flags, self.is_rewritten)
 
     def has(self, name: str) -> bool:
         """Tell whether there is a field of that name."""

@@ -5,21 +5,26 @@ action is merged into the earlier one and keeps its place. What was executed bef
 of the same message, is no conflict any more: the newcomer is dropped instead.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from columba.sieve.lang.errors import Position
 from columba.sieve.lang.limits import Limits
 from columba.sieve.run.actions import (
     Action,
+    AddRecipient,
+    Delay,
     FileInto,
     Keep,
     Notify,
+    QueueAs,
     Redirect,
     Reject,
+    RemoveRecipient,
     Reply,
     RouteTo,
     SendReport,
+    SignAs,
     Vacation,
 )
 from columba.sieve.run.failure import ScriptFailure
@@ -150,8 +155,12 @@ def _identity(action: Action) -> tuple[str, str] | None:
         case Redirect(address=address):
             local, _, domain = address.rpartition("@")
             return ("redirect", f"{local}@{domain.lower()}")
-        case Reject() | Reply() | Vacation() | Notify() | SendReport():
+        case Reject() | Reply() | Vacation() | Notify() | SendReport() | Delay():
             return None
+        case AddRecipient(address=address) | RemoveRecipient(address=address):
+            return (action.name, address)
+        case SignAs(domain=domain, selector=selector, is_seal=is_seal):
+            return ("seal" if is_seal else "sign", f"{selector}._domainkey.{domain}")
         case RouteTo():
             return ("route", "")
         case _:
@@ -169,4 +178,7 @@ def _join(first: Action, second: Action) -> Action:
         return replace(second, mailbox=first.mailbox, is_copy=is_copy, creates=creates, flags=flags)
     if isinstance(first, Redirect) and isinstance(second, Redirect):
         return replace(second, is_copy=first.is_copy and second.is_copy)
+    if isinstance(first, QueueAs) and isinstance(second, QueueAs):
+        said = {f.name: getattr(second, f.name) for f in fields(second)}
+        return replace(first, **{name: value for name, value in said.items() if value is not None})
     return second

@@ -5,7 +5,7 @@ Pure. The clock is an argument: nanoseconds of CPU time, or monotonic ones.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from columba.sieve.lang.errors import Position
 from columba.sieve.lang.limits import Limits
@@ -22,6 +22,19 @@ Trace = Callable[[Position, str], None]
 TICKS: Final = 64  # commands between two looks at the clock, which costs as much as a command
 
 
+SAID_MAX: Final = 64  # lines for the log of one run
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line for the log: level as in the log, static words, fields."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    text: str
+    fields: tuple[tuple[str, str], ...]
+    place: Position
+
+
 class SuiteHost:
     """What the words of a test file act upon; only the tester has one."""
 
@@ -32,7 +45,8 @@ class Run:
 
     wall_s: seconds since 1970 at the start. globals: variables that included scripts share; included: which
     were. part: the number of the MIME part that a foreverypart looks at; leaving: the name of the loop that
-    a break leaves. effects: what is to be written to dicts when the mail is delivered or queued.
+    a break leaves. effects: what is to be written to dicts when the mail is delivered or queued. said: lines for
+    the log.
     """
 
     message: Message
@@ -53,6 +67,12 @@ class Run:
     part: str | None = None
     leaving: str = ""
     effects: list[Effect] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
+
+    def say(self, said: Said) -> None:
+        """Have a line written to the log; past SAID_MAX there are no more."""
+        if len(self.said) < SAID_MAX:
+            self.said.append(said)
 
     def tick(self, place: Position) -> None:
         """End the run if its time is used up; the clock is read at every 64th call."""

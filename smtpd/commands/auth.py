@@ -108,7 +108,7 @@ async def _judge(conversation: Conversation, number: int, verdict: Verdict) -> R
     shared.event.info("Login", session=session.id, ip=session.ip, user=user)
     if not shared.stages.has("auth"):
         return say(codes.AUTHENTICATED)
-    asked = await shared.stages.ask("auth", session)
+    asked = await shared.stages.ask("auth", session, errors=conversation.core.errors)
     await asyncio.sleep(delay_s(asked))
     response = judged(asked, codes.AUTHENTICATED)
     if not response.replies[0].positive:

@@ -95,6 +95,7 @@ async def _deliver(
     result = await shared.handoff.deliver(
         conversation.session, transaction, message, conversation.calls.append
     )
+    conversation.session.messages += result.replies[-1].positive
     return Response(result.replies, told=result.told)
 
 

@@ -19,7 +19,9 @@ def hello(conversation: Conversation, command: Hello) -> Result:
 
 
 async def _asked(conversation: Conversation, command: Hello) -> Response:
-    verdict = await conversation.shared.stages.ask("helo", conversation.session)
+    verdict = await conversation.shared.stages.ask(
+        "helo", conversation.session, errors=conversation.core.errors
+    )
     await asyncio.sleep(delay_s(verdict))
     if verdict.action != "accept":
         return judged(verdict, extensions.ehlo_reply("", extensions.NONE))

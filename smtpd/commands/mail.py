@@ -38,9 +38,12 @@ def _problem(conversation: Conversation, command: Mail) -> Reply | None:
 
 
 async def _asked(conversation: Conversation, transaction: Transaction) -> Response:
-    verdict = await conversation.shared.stages.ask("mail", conversation.session, transaction)
+    verdict = await conversation.shared.stages.ask(
+        "mail", conversation.session, transaction, errors=conversation.core.errors
+    )
     await asyncio.sleep(delay_s(verdict))
     response = judged(verdict, codes.SENDER_OK)
+    transaction.begun(verdict)
     if response.replies[0].positive and (problem := _opened(conversation, transaction)):
         return say(problem)
     return response

@@ -29,7 +29,7 @@ def rcpt(conversation: Conversation, command: Rcpt) -> Result:
 
 def _must_stand_alone(conversation: Conversation, transaction: Transaction) -> bool:
     """promises §2.4: mail of the null sender has one recipient, for nobody could hear of one that failed."""
-    return not transaction.mail.sender and conversation.session.role is not Role.LMTP
+    return not transaction.sender and conversation.session.role is not Role.LMTP
 
 
 def _is_strange(conversation: Conversation) -> bool:
@@ -56,7 +56,10 @@ async def _asked(
     conversation: Conversation, transaction: Transaction, command: Rcpt, address: bytes
 ) -> Response:
     stages, session = conversation.shared.stages, conversation.session
-    verdict = await stages.ask("rcpt", session, transaction, address)
+    original = command.recipient if command.recipient != address else b""
+    verdict = await stages.ask(
+        "rcpt", session, transaction, address, original=original, errors=conversation.core.errors
+    )
     await asyncio.sleep(delay_s(verdict))
     response = judged(verdict, codes.RECIPIENT_OK)
     if not response.replies[0].positive:
@@ -66,7 +69,7 @@ async def _asked(
         return say(codes.TOO_MANY_RECIPIENTS)
     if not transaction.recipients:
         transaction.group = verdict.group
-    transaction.add(command, address)
+    transaction.add(command, address, verdict)
     return response
 
 
@@ -75,6 +78,7 @@ def _log_refusal(
 ) -> None:
     """Write why a recipient was refused: what an administrator is asked for most."""
     session = conversation.session
+    session.refused += 1
     conversation.shared.event.info(
         "Recipient refused",
         id=transaction.id,

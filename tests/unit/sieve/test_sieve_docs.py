@@ -11,7 +11,7 @@ from columba.sieve.ext.rfc5183_environment import OWN_ITEMS
 from columba.sieve.lang.stage import Stage
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "sieve"
-EXAMPLE = re.compile(r"```sieve\n(.*?)```", re.DOTALL)
+EXAMPLE = re.compile(r"```sieve ?(\w*)\n(.*?)```", re.DOTALL)
 TABLES = ("local_users", "sending_limits", "backup_domains")
 PAGES = sorted(FOLDER.glob("vnd.columba.*.md"))
 
@@ -21,8 +21,9 @@ def test_examples_compile(page: Path) -> None:
     stage = Stage.ROUTE if page.stem.endswith("route") else Stage.RCPT
     examples = EXAMPLE.findall(page.read_text())
     assert examples
-    for example in examples:
-        script = compile_script(example.encode(), page.name, stage, tables=TABLES)
+    for named, example in examples:
+        at = Stage(named) if named else stage
+        script = compile_script(example.encode(), page.name, at, tables=TABLES)
         assert isinstance(script, Script), script.render()
 
 

@@ -33,8 +33,11 @@ PIECES = (
 message_bytes = st.lists(st.sampled_from(PIECES) | st.binary(max_size=8), max_size=14).map(b"".join)
 
 TESTER_ONLY = sorted(
-    name for name, known in language().extensions.items() if Stage.DATA not in known.stages
+    name
+    for name, known in language().extensions.items()
+    if known.stages <= {Stage.DELIVERY} and not known.reserved
 )
+RESERVED = sorted(name for name, known in language().extensions.items() if known.reserved)
 
 
 @pytest.mark.parametrize("name", TESTER_ONLY)
@@ -50,13 +53,25 @@ def test_what_only_the_tester_can_do_is_refused_elsewhere(name: str) -> None:
 
 
 def test_ihave_tells_the_same() -> None:
-    text = b'require ["ihave", "reject"]; if ihave "body" { body "x"; } else { reject "no"; }'
+    text = (
+        b'require ["ihave", "reject"]; if ihave "special-use" { body "x"; } else { reject "no"; }'
+    )
     assert isinstance(compile_script(text, "a", Stage.DATA), Script)
 
 
-def test_body_is_for_the_tester_alone() -> None:
-    assert "body" in TESTER_ONLY
-    assert "date" not in TESTER_ONLY
+def test_what_only_a_store_knows_is_for_the_tester_alone() -> None:
+    assert {"mboxmetadata", "servermetadata", "special-use"} <= set(TESTER_ONLY)
+    assert not {"body", "date", "duplicate", "vacation"} & set(TESTER_ONLY)
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_a_reserved_name_says_so_at_every_stage(name: str) -> None:
+    for stage in Stage:
+        errors = compile_script(f'require "{name}";'.encode(), "a", stage)
+        assert isinstance(errors, CompileErrors)
+        assert f"the capability '{name}' is reserved" in errors.errors[0].text
+        script = f'require "ihave"; if ihave "{name}" {{ error "there"; }}'.encode()
+        assert isinstance(compile_script(script, "a", stage), Script)
 
 
 # Every test and every edit that looks into a message.
