@@ -26,19 +26,35 @@ from columba.common.ipc.wire_mail import (
     Route,
     Sign,
 )
+from columba.common.ipc.wire_presence import (
+    Count,
+    Elsewhere,
+    Penalty,
+    PenaltyAdd,
+    PenaltyAsk,
+    Present,
+    Visit,
+)
 
 __all__ = [
     "VERSION",
     "Body",
     "Client",
+    "Count",
     "Effect",
+    "Elsewhere",
     "Envelope",
     "Fenced",
     "Frozen",
+    "Penalty",
+    "PenaltyAdd",
+    "PenaltyAsk",
+    "Present",
     "QueueWish",
     "Recipient",
     "Route",
     "Sign",
+    "Visit",
 ]
 
 StepName = Literal["sieve", "route", "dkim", "delivery"]
@@ -302,8 +318,23 @@ Request = (
     | FenceDrop
     | Answered
     | Withheld
+    | Present
+    | PenaltyAsk
+    | PenaltyAdd
 )
-Reply = Outcomes | Verdict | Stored | NotStored | FenceTold | Done | Busy | Expired | Crashed
+Reply = (
+    Outcomes
+    | Verdict
+    | Stored
+    | NotStored
+    | FenceTold
+    | Elsewhere
+    | Penalty
+    | Done
+    | Busy
+    | Expired
+    | Crashed
+)
 
 
 class Slot(Frozen, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from columba.master.cli import (
     cmd_queue,
     cmd_server,
     cmd_sieve,
+    cmd_who,
 )
 from columba.master.cli.output import FORMATS
 from columba.master.cli.state import State
@@ -39,7 +40,7 @@ def columbadm(context: click.Context, config: str, form: str | None, no_titles: 
     context.obj = State(config, form, not no_titles)
 
 
-for each in (cmd_server, cmd_config, cmd_log, cmd_queue, cmd_dkim, cmd_sieve, cmd_auth):
+for each in (cmd_server, cmd_config, cmd_log, cmd_queue, cmd_dkim, cmd_sieve, cmd_auth, cmd_who):
     each.register(columbadm)
 
 
