@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test check bench fuzz docs packages clean
+.PHONY: run test check bench fuzz model docs packages clean
 
 $(VENV)/ok: pyproject.toml constraints.txt .ci/venv
 	sh .ci/venv "$(PY)" $(VENV)
@@ -35,6 +35,9 @@ bench: packages $(VENV)/ok
 
 fuzz: $(VENV)/ok
 	$(BIN)/python -m pytest tests -m "not slow and not peer" -k "property or fuzz" --hypothesis-profile=fuzz $(ARGS)
+
+model: $(VENV)/ok
+	MODEL_COUNT=$(or $(COUNT),3000) $(BIN)/python -m pytest -s tests/model $(ARGS)
 
 docs: $(VENV)/ok
 	@mkdir -p var

@@ -114,6 +114,8 @@ class Attempts:
             return Next(None)
         if found.record.is_tombstone:
             return Next(await self._sweep(found))
+        if self._stock.is_disowned(found.record.id):
+            return Next(None, _AGAIN_S)
         found = await self._look(found, holding)
         if not found.record.pending:
             return Next(await self._finish(found))
@@ -302,7 +304,13 @@ class Attempts:
         return outcome.doubted(record, self._stock.now_s, self._stock.policy, has_died)
 
     async def _write(self, claimed: Shelved, change: Callable[[Record], Record]) -> Shelved:
-        return await self._persist(lambda: self._stock.shelf.update(claimed.key, change))
+        """End the claim by a change, once: its first write may have been done although its answer was lost."""
+        claim = claimed.record.claim
+
+        def ended(record: Record) -> Record:
+            return change(record) if record.claim == claim else record
+
+        return await self._persist(lambda: self._stock.shelf.update(claimed.key, ended))
 
     async def _persist(self, write: Callable[[], Awaitable[Shelved]]) -> Shelved:
         """Write a result, again and again: what a hop said must not be lost to a store that fails for a while.

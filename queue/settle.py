@@ -57,6 +57,7 @@ class Settler:
         self._spawn, self._sleep = spawn, sleep
         self._taking: dict[tuple[str, str], wire.Disown] = {}
         self.locks = Locks()
+        stock.is_disowned = self.is_disowned
         self._early: dict[str, tuple[float, tuple[wire.Outcome, ...]]] = {}
 
     async def settle(self, request: wire.Settle) -> None:
@@ -86,6 +87,13 @@ class Settler:
         self._taking[request.id, request.by] = request
         self._spawn(self._insist(request), "disown")
 
+    def is_disowned(self, id: str) -> bool:
+        """Tell whether an intake of this message is being taken back: it may be written yet, and must not be tried.
+
+        Who was told that it is stored loses nothing by the wait.
+        """
+        return any(taking == id for taking, _ in self._taking)
+
     def leave(self, id: str, by: str) -> None:
         """Take nothing back for this caller any more: it asks again."""
         self._taking.pop((id, by), None)
@@ -114,14 +122,14 @@ class Settler:
             stone = tombstone(bare, self._stock.now_s)
             self._stock.plan(await self._stock.shelf.create(key_of(main.owner, request.id), stone))
             return
-        parts = await self._stock.all_parts(request.id)
+        parts = await self._stock.parts_of(base)  # not by id: our lease may be lost meanwhile
         for part in parts:
             await self._take_back(part.key, request)
         known = numbers_of(parts)
         missing = [each for each in gone if each.number not in known]
         if missing:
             await self._stock.shelf.update(
-                base.key, lambda old: _disowning(with_recipients(old, missing), request.by)
+                base.key, lambda old: _disowning(with_missing(old, missing), request.by)
             )
         self._stock.event.info("Disowned", id=request.id, numbers=",".join(request.numbers))
 
@@ -174,6 +182,8 @@ class Settler:
                 return
             except StoreError:
                 await self._sleep(_RETRY_S)
+        if self._taking.get((request.id, request.by)) is request:
+            self.leave(request.id, request.by)
         self._stock.event.error("An intake could not be taken back", id=request.id)
 
     async def _disown_unless_left(self, request: wire.Disown) -> None:
@@ -199,6 +209,12 @@ class Settler:
             del self._early[next(iter(self._early))]
         _, known = self._early.get(request.id, (0.0, ()))
         self._early[request.id] = (self._stock.now_s, known + request.outcomes)
+
+
+def with_missing(record: Record, people: Sequence[Recipient]) -> Record:
+    """Return the record with those of these recipients that it does not have: what is stored stays."""
+    known = {person.number for person in record.recipients}
+    return with_recipients(record, [person for person in people if person.number not in known])
 
 
 def _disowning(record: Record, by: str) -> Record:

@@ -6,7 +6,7 @@ record of our owners, tombstones too (due when they are swept) and held ones (ne
 
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from columba.common import ids
@@ -42,6 +42,9 @@ class Stock:
         self.clock, self.policy, self.event = clock, policy, event
         self.tombstone_s = tombstone_s
         self.unreadable: dict[str, str] = {}  # key and why
+        self.is_disowned: Callable[[str], bool] = (
+            _nobody  # an intake of this id is being taken back
+        )
         self.wake = asyncio.Event()
         owners.on_loss = self._forget
 
@@ -136,11 +139,15 @@ class Stock:
     async def all_parts(self, id: str) -> list[Shelved]:
         """Return all records of a message that we have, the first one first."""
         base = await self.base(id)
-        parts, todo, seen = [], [base] if base is not None else [], set[str]()
+        return await self.parts_of(base) if base is not None else []
+
+    async def parts_of(self, base: Shelved) -> list[Shelved]:
+        """Return a message's first record and all that split from it, whoever has its lease by now."""
+        parts, todo, seen = list[Shelved](), [base], set[str]()
         while todo:
             here = todo.pop(0)
             parts.append(here)
-            for name in _children(here) - seen:
+            for name in sorted(_children(here) - seen):
                 seen.add(name)
                 found = await self.shelf.find(key_of(owner_of(here.key), name))
                 todo += [found] if found is not None else []
@@ -149,6 +156,10 @@ class Stock:
     def _forget(self, owner: str) -> None:
         self.schedule.remove_all(lambda key: owner_of(key) != owner)
         self.unreadable = {k: why for k, why in self.unreadable.items() if owner_of(k) != owner}
+
+
+def _nobody(_id: str) -> bool:
+    return False
 
 
 def _child_of(shelved: Shelved, number: str) -> str:

@@ -9,10 +9,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
-from columba.common.errors import FullError, UnavailableError
-from columba.queue.store.base import Chunks, Condition, Guarantees, Object, ObjectStore, Page
+from columba.common.errors import FullError, NotFoundError, UnavailableError
+from columba.queue.store.base import (
+    ABSENT,
+    Chunks,
+    Condition,
+    Guarantees,
+    Object,
+    ObjectStore,
+    Page,
+)
 
 T = TypeVar("T")
 Call = Literal["get", "put", "list", "delete"]
@@ -29,6 +37,13 @@ class Profile:
     torn: float = 0.0  # a list ends early, with more = True
     delay: float = 0.0
     delay_s: float = 0.01
+    match_creates: bool = False  # a put with an etag creates an object where there is none
+
+
+# MinIO's ways: DELETE takes no condition (ours takes none anyway), and, before August 2025, If-Match on an absent key
+# creates the object.
+MINIO: Final = Profile()
+OLD_MINIO: Final = Profile(match_creates=True)
 
 
 class FaultyStore:
@@ -64,7 +79,7 @@ class FaultyStore:
 
     def put(self, key: str, data: bytes, condition: Condition) -> str:
         """Write an object."""
-        return self._try("put", key, lambda: self._inner.put(key, data, condition))
+        return self._try("put", key, lambda: self._inner.put(key, data, self._kept(key, condition)))
 
     def put_chunks(self, key: str, chunks: Chunks, size: int, condition: Condition) -> str:
         """Write an object in pieces."""
@@ -99,6 +114,15 @@ class FaultyStore:
                 raise UnavailableError(f"{key}: answer lost on purpose")
             case "none":
                 return act()
+
+    def _kept(self, key: str, condition: Condition) -> Condition:
+        """Return the condition that this server really keeps."""
+        if self.profile.match_creates and condition.etag:
+            try:
+                self._inner.get(key)
+            except NotFoundError:
+                return ABSENT
+        return condition
 
     def _fault(self, call: Call, key: str) -> Fault:
         for plan in self._planned:

@@ -9,11 +9,12 @@ import pytest
 
 from columba.common.errors import ConditionError, NotFoundError, StoreError
 from columba.queue.store.base import ABSENT, ANYTHING, ObjectStore, match
-from columba.queue.store.faulty import FaultyStore, Profile
+from columba.queue.store.faulty import MINIO, OLD_MINIO, FaultyStore, Profile
 from columba.queue.store.file import FileStore
 from columba.queue.store.keyring import key_line, parse_ring
 from columba.queue.store.probe import probe
 from columba.queue.store.sealed import SealedStore
+from tests.fakes.memory_store import MemoryStore
 from tests.peers.seaweed import Bucket
 
 RING = parse_ring(key_line(b"k" * 32, 0.0), "")
@@ -21,6 +22,8 @@ STORES: dict[str, Callable[[Path], ObjectStore]] = {
     "file": FileStore,
     "faulty without faults": lambda path: FaultyStore(FileStore(path), Profile()),
     "sealed": lambda path: SealedStore(FileStore(path), RING),
+    "memory": lambda _path: MemoryStore(),
+    "faulty, as minio": lambda path: FaultyStore(FileStore(path), MINIO),
     "faulty, torn lists": lambda path: FaultyStore(FileStore(path), Profile(torn=0.5), seed=7),
 }
 S3 = "s3"
@@ -60,6 +63,11 @@ def test_it_promises_what_the_queue_needs(store: ObjectStore) -> None:
 def test_the_probe_finds_nothing_amiss(store: ObjectStore) -> None:
     assert probe(store) == []
     assert all_keys(store, "probe/", 10) == []
+
+
+def test_the_probe_finds_an_old_minio() -> None:
+    lacking = probe(FaultyStore(MemoryStore(), OLD_MINIO))
+    assert lacking == ["a PUT with If-Match succeeds where there is no object"]
 
 
 def test_what_was_put_is_read(store: ObjectStore) -> None:

@@ -24,7 +24,8 @@ from columba.common.ipc.server import Incoming, Server
 from columba.common.log.event import Event
 from columba.queue.record import Record, decode
 from columba.queue.settings import Settings
-from columba.queue.store.file import FileStore
+from columba.queue.store.base import ObjectStore
+from columba.queue.store.open import open_store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PDEATHSIG = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
@@ -119,6 +120,7 @@ class Bench:
                 **changed,
             },
         )
+        self._objects: ObjectStore | None = None
         self._zmq: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._publisher = self._zmq.socket(zmq.PUB)
         self._publisher.bind(f"ipc://{run}/anvil/directory")
@@ -130,10 +132,15 @@ class Bench:
         self.processes: list[QueueProcess] = []
         self._publish = asyncio.get_running_loop().create_task(self._publishing())
 
-    async def queue(self, fault: str = "") -> QueueProcess:
-        """Start a queue process and wait until it is ready."""
+    def begin(self, fault: str = "") -> QueueProcess:
+        """Start a queue process."""
         process = QueueProcess(self, len(self.processes) + 1, fault)
         self.processes.append(process)
+        return process
+
+    async def queue(self, fault: str = "") -> QueueProcess:
+        """Start a queue process and wait until it is ready."""
+        process = self.begin(fault)
         await process.wait_ready()
         self._add("queue", process.generation)
         await self._wait(
@@ -188,10 +195,16 @@ class Bench:
         until_ns = time.monotonic_ns() + int(wait_s * 1e9)
         return (await self.caller.call("queue", request, [header, body], until_ns=until_ns)).reply
 
+    @property
+    def objects(self) -> ObjectStore:
+        """Return the store that the processes use."""
+        if self._objects is None:
+            self._objects = open_store(self.settings)
+        return self._objects
+
     def records(self) -> list[Record]:
         """Return what the store holds."""
-        store = FileStore(self.store_folder)
-        return [decode(store.get(key).data) for key in store.list("env/").keys]
+        return [decode(self.objects.get(key).data) for key in self.objects.list("env/").keys]
 
     def pending(self) -> list[tuple[str, str]]:
         """Return (id, number) of everybody that is still to be served."""
@@ -207,6 +220,8 @@ class Bench:
 
     def close(self) -> None:
         self._publish.cancel()
+        if self._objects is not None:
+            self._objects.close()
         for process in self.processes:
             process.close()
         for sieve in self._sieves:

@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -28,10 +28,10 @@ from columba.queue.lease import Terms
 from columba.queue.node import Node
 from columba.queue.owner import Owners
 from columba.queue.policy import Policy
-from columba.queue.record import BOUNCED, DELIVERED
+from columba.queue.record import BOUNCED, DELIVERED, DISOWNED, Recipient, Record
 from columba.queue.retry import RetryPolicy
 from columba.queue.schedule import Schedule
-from columba.queue.settle import Settler
+from columba.queue.settle import Settler, with_missing
 from columba.queue.shelf import Shelf
 from columba.queue.stock import Stock
 from columba.queue.store.calls import StoreCalls
@@ -81,6 +81,21 @@ class Chain:
 
     def told(self, id: str, outcomes: tuple[wire.Outcome, ...]) -> None:
         return
+
+
+class Dying(Chain):
+    """A chain that does one thing."""
+
+    def __init__(
+        self, act: Callable[[wire.Handoff, Sequence[bytes], int], Awaitable[Answer]]
+    ) -> None:
+        super().__init__(0)
+        self._act = act
+
+    async def __call__(
+        self, handoff: wire.Handoff, parts: Sequence[bytes], until_ns: int
+    ) -> Answer:
+        return await self._act(handoff, parts, until_ns)
 
 
 class Storm:
@@ -210,3 +225,29 @@ async def test_nothing_that_was_stored_is_lost(tmp_path: Path, seed: int) -> Non
         assert sum(storm.chain.delivered.values()) > 30
     finally:
         storm.close()
+
+
+async def test_a_lost_answer_to_the_note_of_a_death_makes_no_second_death(tmp_path: Path) -> None:
+    storm = Storm(tmp_path, 0)
+    try:
+        await storm.owners.begin()
+
+        async def dies(handoff: wire.Handoff, parts: Sequence[bytes], until_ns: int) -> Answer:
+            storm.store.fail_next("put", "env/", "lost")
+            raise PeerGoneError("died")
+
+        storm.attempts._call = Dying(dies)
+        assert await is_stored(storm, intake("a@example.net"))
+        await storm.turn()
+        (key,) = storm.store.list("env/").keys
+        record = (await storm.stock.shelf.load(key)).record
+        assert (record.deaths, record.attempts, record.hold) == (1, 1, "")
+    finally:
+        storm.close()
+
+
+def test_what_is_stored_is_not_undone_by_another_callers_disowning() -> None:
+    stored = Recipient(number="1")
+    record = Record(id="id", name="id", recipients=(stored,))
+    gone = [Recipient(number="1", state=DISOWNED), Recipient(number="2", state=DISOWNED)]
+    assert with_missing(record, gone).recipients == (stored, gone[1])
