@@ -55,17 +55,17 @@ def record_of(
     handoff = intake.handoff
     replies = {outcome.number: outcome for outcome in intake.replies}
     doubt_s = now_s + policy.in_doubt_s if intake.in_doubt else 0.0
+    begins_s = max(handoff.envelope.arrived_s or now_s, handoff.envelope.hold_until_s)
     people = tuple(_recipient(r, replies.get(r.number), now_s, doubt_s) for r in handoff.recipients)
-    arrived_s = handoff.envelope.arrived_s or now_s
     may_be_told = handoff.may_queue == "yes" and policy.notice_s > 0
     return Record(
         id=handoff.id,
         name=handoff.id,
         created_s=now_s,
-        expires_s=policy.expires_s(arrived_s),
-        notice_s=arrived_s + policy.notice_s if may_be_told else 0.0,
+        expires_s=policy.expires_s(begins_s),
+        notice_s=begins_s + policy.notice_s if may_be_told else 0.0,
         priority=max((r.wish.priority for r in handoff.recipients if r.wish), default=0),
-        due_s=now_s + max(policy.fresh_s, intake.due_in_s),
+        due_s=max(now_s + max(policy.fresh_s, intake.due_in_s), handoff.envelope.hold_until_s),
         step=handoff.step,
         kind=handoff.kind,
         may_queue=handoff.may_queue,

@@ -29,8 +29,10 @@ def make_session(
     """Return the session of a new connection; said is what a trusted proxy said, None if nobody did."""
     ends = said or ends_of(transport)
     session = Session(os.urandom(8).hex(), profile.listener.name, profile.role)
-    session.ip, session.port = ends.ip, ends.port
+    session.peer_ip = session.ip = ends.ip
+    session.port = ends.port
     session.local_ip, session.local_port = ends.local_ip, ends.local_port
+    session.hides_client = profile.settings.submission_hide_client
     session.in_trusted_network = is_within(session.ip, trusted)
     return session
 

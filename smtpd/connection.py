@@ -167,9 +167,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _greet(self) -> None:
-        kind = "LMTP" if self._conversation.session.role is Role.LMTP else "ESMTP"
-        hello = codes.greeting(self._shared.settings.hostname, f"{kind} Columba")
-        self._transport.write(self.core.greet(hello))
+        self._transport.write(self.core.greet(self._conversation.greeting()))
 
     async def _ask_connect(self) -> Response:
         verdict = await self._shared.stages.ask("connect", self._conversation.session)

@@ -5,6 +5,7 @@ one that must ask somebody gives a coroutine of it.
 """
 
 import ssl
+import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -15,12 +16,14 @@ from columba.common.ipc.client import Call
 from columba.common.sasl.scram import PLUS
 from columba.common.smtp import codes, extensions
 from columba.common.smtp.codes import Reply, clean_line
+from columba.common.smtp.command import CLAIMS, Verb
 from columba.common.smtp.extensions import Extensions
+from columba.common.smtp.params import format_instant
 from columba.common.smtp.server import ServerConnection
 from columba.smtpd.handoff import Told
 from columba.smtpd.listening import Profile
 from columba.smtpd.receive import Receiver
-from columba.smtpd.session import Role, Session
+from columba.smtpd.session import Role, Session, is_within
 from columba.smtpd.shared import Shared
 from columba.smtpd.tls import bindings
 from columba.smtpd.transaction import Transaction
@@ -39,6 +42,7 @@ ALWAYS: Final = frozenset(
     }
 )
 DELAY_MAX_S: Final = 60.0
+FURTHEST_S: Final = 999_999_999  # nine digits (RFC 4865 §4)
 
 
 class Then(Enum):
@@ -88,6 +92,8 @@ class Conversation:
     def reset(self) -> None:
         """Forget the transaction and the message."""
         self.transaction = None
+        if self.session.forwarded:
+            self.session.forwarded = {}
         self.shared.spool.give_back(self.reserved)
         self.reserved = 0
         if self.receiver is not None:
@@ -120,6 +126,13 @@ class Conversation:
                 return bool(self.mechanisms())
             case "REQUIRETLS":
                 return bool(session.tls)  # RFC 8689 §2
+            case "XCLIENT":
+                return is_within(session.peer_ip, self.profile.xclient)
+            case "XFORWARD":
+                return is_within(session.peer_ip, self.profile.xforward)
+            case "FUTURERELEASE":
+                may_queue = session.is_trusted or session.role is Role.SUBMISSION
+                return may_queue and self.profile.settings.future_release_limit > 0
         return False
 
     def _words(self, keyword: str) -> str:
@@ -130,9 +143,19 @@ class Conversation:
                 return str(settings.message_size_limit)
             case "LIMITS":
                 return f"RCPTMAX={settings.recipient_limit}"  # RFC 9422 §4.2
+            case "FUTURERELEASE":  # RFC 4865 §4
+                limit_s = min(int(settings.future_release_limit), FURTHEST_S)
+                return f"{limit_s} {format_instant(time.time() + limit_s)}"
+            case "XCLIENT" | "XFORWARD":
+                return " ".join(CLAIMS[Verb(keyword.encode())])
             case "AUTH":
                 return " ".join(self.mechanisms())
         return ""
+
+    def greeting(self) -> Reply:
+        """Return the 220 of a session that begins."""
+        kind = "LMTP" if self.session.role is Role.LMTP else "ESMTP"
+        return codes.greeting(self.shared.settings.hostname, f"{kind} Columba")
 
     def mechanisms(self) -> tuple[str, ...]:
         """Return the mechanisms that this client may authenticate with now."""

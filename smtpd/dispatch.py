@@ -1,7 +1,7 @@
 """Which module answers which event."""
 
-from columba.common.smtp.command import Auth, Command, Hello, Mail, Rcpt, Verb
-from columba.smtpd.commands import auth, data, helo, mail, misc, rcpt, starttls
+from columba.common.smtp.command import Auth, Claim, Command, Hello, Mail, Rcpt, Simple, Verb
+from columba.smtpd.commands import auth, claim, data, helo, mail, misc, rcpt, starttls, vrfy
 from columba.smtpd.conversation import Conversation, Result
 
 
@@ -14,10 +14,16 @@ def dispatch(conversation: Conversation, command: Command) -> Result:
             return rcpt.rcpt(conversation, command)
         case Hello():
             return helo.hello(conversation, command)
+        case Claim():
+            return claim.claim(conversation, command)
         case Auth():
             return auth.auth(conversation, command)
     if command.verb is Verb.DATA:
         return data.data(conversation)
     if command.verb is Verb.STARTTLS:
         return starttls.starttls(conversation)
-    return misc.misc(conversation, command.verb)
+    if isinstance(command, Simple) and command.verb is Verb.VRFY:
+        return vrfy.vrfy(conversation, command)
+    if isinstance(command, Simple) and command.verb is Verb.EXPN:
+        return vrfy.expn(conversation, command)
+    return misc.misc(conversation, command)

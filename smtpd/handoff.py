@@ -23,6 +23,7 @@ from columba.common.mail.received import is_looping, received
 from columba.common.service import Context
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
+from columba.smtpd import submitted
 from columba.smtpd.answer import Answer, Duty, answer, answer_each, prdr_replies
 from columba.smtpd.fence import fence_base
 from columba.smtpd.session import Role, Session
@@ -97,7 +98,13 @@ class Handoff:
         )
         fenced = await self._fenced(base, transaction, deadline_ns)
         mail = self._mail(
-            session, transaction, message, base=base, fenced=fenced, deadline_ns=deadline_ns
+            session,
+            transaction,
+            message,
+            header=header,
+            base=base,
+            fenced=fenced,
+            deadline_ns=deadline_ns,
         )
         chain = self._chain if session.is_trusted else self._unfiltered
         began_ns = time.monotonic_ns()
@@ -176,6 +183,7 @@ class Handoff:
         transaction: Transaction,
         message: Message,
         *,
+        header: Header,
         base: bytes,
         fenced: tuple[wire.Fenced, ...],
         deadline_ns: int,
@@ -184,13 +192,17 @@ class Handoff:
         is_utf8 = transaction.mail.params.smtputf8
         recipients = tuple(transaction.recipients)
         only = _text(recipients[0].address) if len(recipients) == 1 else ""
-        trace = received(session.hop(settings.hostname, transaction.id, wall_s, is_utf8, only))
+        hop = session.hop(settings.hostname, transaction.id, wall_s, is_utf8, only)
+        added = b""
+        if session.role is Role.SUBMISSION:
+            added = submitted.missing_fields(header, transaction.id, settings.hostname, wall_s)
+            hop = submitted.hidden(hop) if session.hides_client else hop
         size = len(message.header) + 2 + message.body.size
         handoff = wire.Handoff(
             id=transaction.id,
             step="sieve",
             deadline_ns=deadline_ns,
-            envelope=transaction.envelope(size, wall_s),
+            envelope=transaction.envelope(size, wall_s, is_tls_optional(header)),
             client=session.client(is_utf8),
             recipients=recipients,
             body=message.body,
@@ -200,7 +212,7 @@ class Handoff:
             fenced=fenced,
             variables=session.variables,
         )
-        return Mail(handoff, trace + message.header, message.inline)
+        return Mail(handoff, received(hop) + message.header + added, message.inline)
 
     def _answers(
         self, session: Session, transaction: Transaction, result: StepResult
@@ -290,6 +302,11 @@ def to_confirm(handoff: wire.Handoff, outcomes: Iterable[wire.Outcome]) -> tuple
     if handoff.may_queue != "yes":
         return ()
     return tuple(o for o in outcomes if o.kind == "delivered" and o.success)
+
+
+def is_tls_optional(header: Header) -> bool:
+    """Tell whether the author wants the mail to arrive rather than to be protected (RFC 8689 §5)."""
+    return header.count("TLS-Required") == 1 and header.text("TLS-Required").lower() == "no"
 
 
 def _may_queue(session: Session, transaction: Transaction, unverified: bool) -> wire.MayQueue:

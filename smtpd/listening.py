@@ -15,6 +15,9 @@ from columba.common.config.load import thaw
 from columba.common.config.schema import declarations
 from columba.common.errors import ConfigError
 from columba.common.ipc.master import Listener
+from columba.common.lookup.base import Table
+from columba.common.lookup.open import open_table
+from columba.common.off_loop import OffLoop
 from columba.common.smtp.data import BareNewline
 from columba.common.smtp.extensions import chosen
 from columba.common.smtp.server import ServerLimits
@@ -45,13 +48,15 @@ class Profile:
     proxies: Networks
     xclient: Networks
     xforward: Networks
+    senders: Table | None  # who may send as whom
+    lists: Table | None  # what EXPN shows
 
     def limits_for(self, ip: str) -> ServerLimits:
         """Return the limits for a client."""
         return self.normalizing_limits if is_within(ip, self.normalizing) else self.limits
 
 
-def make_profile(listener: Listener, common: Listening) -> Profile:
+def make_profile(listener: Listener, common: Listening, off_loop: OffLoop) -> Profile:
     """Return a listener's profile; common is what holds where the listener says nothing. Raises ConfigError."""
     settings = _settings(listener, common)
     role = role_of(listener.name, listener.type)
@@ -74,9 +79,15 @@ def make_profile(listener: Listener, common: Listening) -> Profile:
             proxies=networks(settings.haproxy_trusted_networks),
             xclient=networks(settings.xclient_networks),
             xforward=networks(settings.xforward_networks),
+            senders=_table("submission_sender_login", settings.submission_sender_login, off_loop),
+            lists=_table("expn_table", settings.expn_table, off_loop),
         )
     except ValueError as error:
         raise ConfigError(f"listener {listener.name}: {error}") from error
+
+
+def _table(name: str, url: str, off_loop: OffLoop) -> Table | None:
+    return open_table(name, url, off_loop) if url else None
 
 
 def _settings(listener: Listener, common: Listening) -> Listening:

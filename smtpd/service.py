@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from columba.common.errors import ConfigError, PeerError
+from columba.common.errors import ConfigError, PeerError, RemoteProtocolError
 from columba.common.ipc.master import Listener
 from columba.common.service import Context
-from columba.smtpd.accepting import Acceptor, peer_of
-from columba.smtpd.arrival import plain_ip
+from columba.smtpd.accepting import Acceptor, Admit, peer_of
+from columba.smtpd.arrival import Ends, plain_ip
 from columba.smtpd.connection import HANDSHAKE_S, Connection
 from columba.smtpd.listening import Profile, make_profile
+from columba.smtpd.proxied import read_header
 from columba.smtpd.session import Role, is_within
 from columba.smtpd.settings import Settings
 from columba.smtpd.shared import make_shared
@@ -129,11 +130,13 @@ class SmtpService:
             raise ConfigError(
                 f"inet_listener {listener.name} has ssl = yes, but there is no certificate"
             )
-        profile = make_profile(listener, self._shared.settings)
+        profile = make_profile(listener, self._shared.settings, self._context.off_loop)
         make: Callable[[], Connection] = lambda: Connection(self._shared, self, profile)  # noqa: E731
         sock = socket.socket(fileno=listener.fd)
         sock.setblocking(False)
-        if listener.ssl:
+        if listener.haproxy:
+            self._accept_proxied(sock, profile)
+        elif listener.ssl:
             self._accept_tls(sock, profile)
         elif listener.kind == "unix":
             self._servers.append(await loop.create_unix_server(make, sock=sock))
@@ -144,28 +147,69 @@ class SmtpService:
         """Have clients begin with TLS (RFC 8314 §3)."""
 
         def admit(accepted: socket.socket) -> "asyncio.Task[None] | None":
-            ip = plain_ip(peer_of(accepted))
-            if self._refusal(ip, 1):
-                accepted.close()  # no words: it would take a handshake for them to be read
+            connection = self._let_in(accepted, profile, None)
+            if connection is None:
                 return None
-            connection = Connection(self._shared, self, profile)
-            self._opening[connection] = ip
-            self._by_ip[ip] += 1
             return asyncio.get_running_loop().create_task(
                 self._shake(connection, accepted, profile)
             )
 
+        self._accept(sock, admit)
+
+    def _accept_proxied(self, sock: socket.socket, profile: Profile) -> None:
+        """Have clients come through a proxy; what is spoken here begins behind the proxy's header."""
+
+        def admit(accepted: socket.socket) -> "asyncio.Task[None]":
+            return asyncio.get_running_loop().create_task(self._behind_proxy(accepted, profile))
+
+        self._accept(sock, admit)
+
+    def _accept(self, sock: socket.socket, admit: Admit) -> None:
         acceptor = Acceptor(sock, admit, self._context.event)
         self._servers.append(acceptor)
         self._accepting.add(self._context.spawn(acceptor.serve(), "accepting"))
 
+    def _let_in(
+        self, accepted: socket.socket, profile: Profile, said: Ends | None
+    ) -> Connection | None:
+        """Count a client in whose handshake is still to come; close its socket if there is no room."""
+        ip = said.ip if said else plain_ip(peer_of(accepted))
+        if profile.listener.ssl and self._refusal(ip, 1):
+            accepted.close()  # no words: it would take a handshake for them to be read
+            return None
+        connection = Connection(self._shared, self, profile, said)
+        self._opening[connection] = ip
+        self._by_ip[ip] += 1
+        return connection
+
+    async def _behind_proxy(self, accepted: socket.socket, profile: Profile) -> None:
+        patience_s = self._shared.settings.haproxy_timeout
+        try:
+            said = await read_header(accepted, profile.proxies, patience_s)
+        except (RemoteProtocolError, TimeoutError, OSError) as error:
+            why = str(error) or "timeout"
+            self._context.event.info("Proxy refused", ip=peer_of(accepted), error=why)
+            accepted.close()
+            return
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
+        connection = self._let_in(accepted, profile, said)
+        if connection is not None:
+            await self._shake(connection, accepted, profile)
+
     async def _shake(
         self, connection: Connection, accepted: socket.socket, profile: Profile
     ) -> None:
-        context = self._tls.context(asks=profile.role is Role.SUBMISSION)
+        """Make a connection of an accepted socket, behind a TLS handshake where one is due."""
+        is_tls = profile.listener.ssl
+        context = self._tls.context(asks=profile.role is Role.SUBMISSION) if is_tls else None
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: connection, accepted, ssl=context, ssl_handshake_timeout=HANDSHAKE_S
+                lambda: connection,
+                accepted,
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_S if is_tls else None,
             )
         except (OSError, TimeoutError, EOFError) as error:
             ip = self._opening.get(connection)

@@ -4,10 +4,12 @@ Pure. A Session lives as long as its connection; `client()` is the picture of it
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
+
+import msgspec
 
 from columba.common.ipc import wire
 from columba.common.mail.received import Hop, protocol
@@ -49,24 +51,32 @@ def is_within(ip: str, nets: Networks) -> bool:
 
 @dataclass(slots=True)
 class Session:
-    """One connection's facts. ip is "" on unix sockets; helo is "" before HELO, EHLO or LHLO."""
+    """One connection's facts. ip is "" on unix sockets; helo is "" before HELO, EHLO or LHLO.
+
+    peer_ip is who speaks with us in fact; ip, port, name, login and helo_said are what it said of the client behind it
+    (XCLIENT), if it did. forwarded is what it said of the next mail's origin (XFORWARD), by attribute.
+    """
 
     id: str
     listener: str
     role: Role
+    peer_ip: str = ""
     ip: str = ""
     port: int = 0
+    name: str = ""  # by the PTR record, once a script asked for it, or as a proxy says
     local_ip: str = ""
     local_port: int = 0
     in_trusted_network: bool = False
+    hides_client: bool = False  # our Received field does not tell who it is
     helo: str = ""
+    helo_said: str = ""
     is_esmtp: bool = False
     login: str = ""
     tls: str = ""
     cipher: str = ""
     cert_user: str = ""  # whom a verified client certificate names
     variables: dict[str, str] = field(default_factory=dict)
-    name: str = ""  # by the PTR record, once a script asked for it
+    forwarded: dict[str, str] = field(default_factory=dict)
     ptr: PtrState = ""
     pregreet: bool = False
     refused: int = 0  # recipients
@@ -84,7 +94,7 @@ class Session:
 
     def client(self, is_utf8: bool = False, errors: int = 0) -> wire.Client:
         """Return the picture that goes to other services."""
-        return wire.Client(
+        own = wire.Client(
             session=self.id,
             listener=self.listener,
             protocol=protocol(self.hop("", "", 0.0, is_utf8)),
@@ -104,6 +114,7 @@ class Session:
             cipher=self.cipher,
             trusted=self.is_trusted,
         )
+        return _from(own, self.forwarded) if self.forwarded else own
 
     def hop(self, hostname: str, id: str, wall_s: float, is_utf8: bool, recipient: str = "") -> Hop:
         """Return what our Received field says."""
@@ -122,3 +133,18 @@ class Session:
             tls_cipher=self.cipher,
             recipient=recipient,
         )
+
+
+def _from(client: wire.Client, forwarded: Mapping[str, str]) -> wire.Client:
+    """Return the picture of a client whose mail came from elsewhere; what it may do stays its own."""
+    name = forwarded.get("NAME", "" if "ADDR" in forwarded else client.name)
+    ptr: PtrState = "confirmed" if name else ""
+    return msgspec.structs.replace(
+        client,
+        ip=forwarded.get("ADDR", client.ip),
+        port=int(forwarded.get("PORT", client.port)),
+        name=name,
+        ptr=client.ptr if name == client.name else ptr,
+        helo=forwarded.get("HELO", client.helo),
+        protocol=forwarded.get("PROTO", client.protocol),
+    )

@@ -22,13 +22,14 @@ class Transaction:
     """What MAIL and RCPT said. id names the message from here on; group is the first recipient's (promises §2.4).
 
     sender: the envelope sender, which policy may have changed. effects: of policy's answer to MAIL; the first recipient
-    takes them along.
+    takes them along. hold_until_s is wall time, 0 if the mail may leave at once.
     """
 
     id: str
     mail: Mail
     recipients: list[wire.Recipient] = field(default_factory=list)
     group: str = ""
+    hold_until_s: float = 0.0
     changed_sender: bytes | None = None
     effects: tuple[wire.Effect, ...] = ()
 
@@ -69,8 +70,11 @@ class Transaction:
             )
         self.effects = ()
 
-    def envelope(self, size: int, arrived_s: float) -> wire.Envelope:
-        """Return the envelope; size in octets as received, arrived_s wall time."""
+    def envelope(self, size: int, arrived_s: float, tls_optional: bool = False) -> wire.Envelope:
+        """Return the envelope; size in octets as received, arrived_s wall time.
+
+        tls_optional: the header says TLS-Required: No; REQUIRETLS is stronger (RFC 8689 §4.1).
+        """
         params = self.mail.params
         return wire.Envelope(
             sender=self.sender,
@@ -81,6 +85,8 @@ class Transaction:
             requiretls=params.requiretls,
             ret="FULL" if params.ret == "FULL" else "HDRS" if params.ret == "HDRS" else "",
             envid=params.envid.decode("utf-8", "backslashreplace"),
+            hold_until_s=self.hold_until_s,
+            tls_optional=tls_optional and not params.requiretls,
         )
 
 

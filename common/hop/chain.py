@@ -26,7 +26,9 @@ BUSY: Final = Why(451, "4.3.2", "The system is too busy, try again later")
 GONE: Final = Why(451, "4.3.0", "A part of the system failed, try again later")
 LATE: Final = Why(451, "4.4.7", "The delivery takes too long, try again later")
 CANCELLED: Final = Why(451, "4.4.7", "The caller gave up")
+FIRST: Final = "sieve"  # the step that runs the scripts
 LAST: Final = "delivery"  # the step that calls no other
+HELD: Final = Why(451, "4.4.7", "The mail is not to leave yet")
 TAKEN: Final = Why(250, "2.0.0", "Queued")
 
 
@@ -77,6 +79,8 @@ class Chain:
         the slot (a destination), "" the least loaded one.
         """
         is_queue_run = mail.handoff.origin == "queue"
+        if mail.handoff.envelope.hold_until_s and _is_held(mail.handoff, to):
+            return await self.give_up(mail, to.step, HELD, own_deadline_ns)
         is_let_in = to.admission.enter(time.monotonic_ns(), is_queue_run)
         self._say_turn(to)
         if not is_let_in:
@@ -214,6 +218,15 @@ class Chain:
         return StepResult(
             (*result.outcomes, *rest.outcomes), result.variants, result.took_ms, result.waited_ms
         )
+
+
+def _is_held(handoff: wire.Handoff, to: Next) -> bool:
+    """Tell whether a mail is to wait in the queue, which knows until when; its scripts run before that."""
+    return (
+        handoff.origin == "client"
+        and to.service != FIRST
+        and handoff.envelope.hold_until_s > time.time()
+    )
 
 
 class _Calls:

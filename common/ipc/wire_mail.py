@@ -49,6 +49,8 @@ class Envelope(Frozen, frozen=True, kw_only=True):
     requiretls: bool = False
     ret: Literal["", "FULL", "HDRS"] = ""
     envid: str = ""
+    hold_until_s: float = 0.0  # wall clock: not to leave before (FUTURERELEASE, RFC 4865)
+    tls_optional: bool = False  # the field TLS-Required: No (RFC 8689 §5)
 
 
 class Route(Frozen, frozen=True, kw_only=True):

@@ -42,6 +42,7 @@ class Hop:
     tls_version: str = ""
     tls_cipher: str = ""
     recipient: str = ""
+    is_tls_told: bool = True
 
 
 def protocol(hop: Hop) -> str:
@@ -59,7 +60,7 @@ def received(hop: Hop) -> bytes:
     tcp = f"{_name(hop.name)} " if hop.name else ""
     source = f"from {who} ({tcp}[{_literal(hop.address)}])" if hop.address else f"from {who}"
     lines = [f"Received: {source}", f"by {_name(hop.by)} with {protocol(hop)} id {_name(hop.id)}"]
-    if hop.tls_version:
+    if hop.tls_version and hop.is_tls_told:
         lines.append(_tls(hop.tls_version, hop.tls_cipher))
     if hop.recipient:
         lines.append(f"for <{_UNSAFE.sub('?', hop.recipient)}>")

@@ -17,6 +17,8 @@ from columba.common.smtp.params import (
     NO_RCPT_PARAMS,
     MailParams,
     RcptParams,
+    decode_xtext,
+    encode_xtext,
     format_mail_params,
     format_rcpt_params,
     parse_mail_params,
@@ -45,6 +47,8 @@ class Verb(Enum):
     QUIT = b"QUIT"
     STARTTLS = b"STARTTLS"
     AUTH = b"AUTH"
+    XCLIENT = b"XCLIENT"
+    XFORWARD = b"XFORWARD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,22 @@ class Bdat:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """XCLIENT or XFORWARD: what a proxy says of the client behind it; b"" = it does not know.
+
+    Names in capitals; Postfix's XCLIENT_README and XFORWARD_README define both.
+    """
+
+    verb: Verb
+    attributes: tuple[tuple[str, bytes], ...]
+
+    def get(self, name: str) -> str | None:
+        """Return an attribute, "" if the proxy does not know it, None if it says nothing about it."""
+        found = dict(self.attributes).get(name)
+        return None if found is None else found.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
 class Simple:
     """A command of one word: DATA, RSET, NOOP, QUIT, STARTTLS; or VRFY, EXPN, HELP with a text."""
 
@@ -99,7 +119,13 @@ class Simple:
     text: bytes = b""
 
 
-Command = Hello | Mail | Rcpt | Auth | Bdat | Simple
+Command = Hello | Mail | Rcpt | Auth | Bdat | Claim | Simple
+UNAVAILABLE: Final = (b"[UNAVAILABLE]", b"[TEMPUNAVAIL]")
+CLAIMS: Final = {  # the attributes that we take, as EHLO lists them
+    Verb.XCLIENT: ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT"),
+    Verb.XFORWARD: ("NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE"),
+}
+CONTROLS: Final = bytes(range(32)) + b"\x7f"
 DATA: Final = Simple(Verb.DATA)
 RSET: Final = Simple(Verb.RSET)
 NOOP: Final = Simple(Verb.NOOP)
@@ -138,6 +164,11 @@ def format_command(command: Command) -> bytes:
             return b"AUTH " + mechanism.encode() + response + b"\r\n"
         case Bdat(size, is_last):
             return b"BDAT %d LAST\r\n" % size if is_last else b"BDAT %d\r\n" % size
+        case Claim(verb, attributes):
+            words = (
+                b"%s=%s" % (n.encode(), encode_xtext(v) or UNAVAILABLE[0]) for n, v in attributes
+            )
+            return b" ".join((verb.value, *words)) + b"\r\n"
         case Hello(verb, name):
             return verb.value + b" " + name + b"\r\n"
         case Simple(verb, text):
@@ -209,6 +240,26 @@ def _bdat(_: Verb, argument: bytes, __: Collection[str]) -> Command:
     return Bdat(int(found[1]), found[2] is not None)
 
 
+def _claim(verb: Verb, argument: bytes, _: Collection[str]) -> Command:
+    found: list[tuple[str, bytes]] = []
+    for word in argument.split():
+        name, equals, value = word.partition(b"=")
+        key = name.decode("ascii", "replace").upper()
+        if not equals or key not in CLAIMS[verb]:
+            raise SyntaxProblem(codes.BAD_ATTRIBUTE)
+        if value.upper() in UNAVAILABLE:
+            value = b""
+        try:
+            found.append((key, decode_xtext(value)))
+        except ValueError as error:
+            raise SyntaxProblem(codes.BAD_PARAMETER) from error
+    if not found or any(
+        len(value) > 255 or value.translate(None, CONTROLS) != value for _, value in found
+    ):
+        raise SyntaxProblem(codes.BAD_PARAMETER)
+    return Claim(verb, tuple(found))
+
+
 def _bare(verb: Verb, argument: bytes, _: Collection[str]) -> Command:
     if argument:
         raise SyntaxProblem(codes.NO_ARGUMENT)
@@ -233,6 +284,8 @@ _PARSERS: Final[Mapping[Verb, Callable[[Verb, bytes, Collection[str]], Command]]
     Verb.RCPT: _rcpt,
     Verb.AUTH: _auth,
     Verb.BDAT: _bdat,
+    Verb.XCLIENT: _claim,
+    Verb.XFORWARD: _claim,
     Verb.DATA: _bare,
     Verb.RSET: _bare,
     Verb.QUIT: _bare,

@@ -19,7 +19,7 @@ from columba.common.smtp import codes, extensions
 from columba.common.smtp.buffer import LineState, ReceiveBuffer
 from columba.common.smtp.chunk import ChunkReceiver
 from columba.common.smtp.codes import Reply
-from columba.common.smtp.command import Bdat, Command, Mail, Verb, parse_command, verb_of
+from columba.common.smtp.command import CONTROLS, Bdat, Command, Mail, Verb, parse_command, verb_of
 from columba.common.smtp.data import BareNewline, DataReceiver
 from columba.common.smtp.extensions import Extensions
 from columba.common.smtp.path import SyntaxProblem
@@ -30,8 +30,10 @@ PUT_OFF: Final = (452, "4.5.3")
 JUNK: Final = frozenset(
     {Verb.NOOP, Verb.RSET, Verb.HELP, Verb.VRFY, Verb.EXPN, Verb.HELO, Verb.EHLO, Verb.LHLO}
 )
-OFFERED_AS: Final = {Verb.STARTTLS: "STARTTLS", Verb.AUTH: "AUTH", Verb.BDAT: "CHUNKING"}
-_CONTROLS: Final = bytes(n for n in range(32)) + b"\x7f"
+OFFERED_AS: Final = {
+    Verb.STARTTLS: "STARTTLS", Verb.AUTH: "AUTH", Verb.BDAT: "CHUNKING", Verb.XCLIENT: "XCLIENT",
+    Verb.XFORWARD: "XFORWARD",
+}  # fmt: skip
 
 
 class Wait(Enum):
@@ -194,7 +196,7 @@ class ServerConnection:
         self._expect(Verb.AUTH if is_auth else None)
         if line is LineState.TOO_LONG:
             return Rejected(codes.LINE_TOO_LONG)
-        if line.translate(None, _CONTROLS) != line:
+        if line.translate(None, CONTROLS) != line:
             # The octets behind a BDAT that can't be read are of unknown length: nothing of them may pass for a command.
             return self._rejected(codes.BARE_NEWLINE_COMMAND, line)
         return AuthLine(line) if is_auth else self._read_command(line)
@@ -350,6 +352,8 @@ class ServerConnection:
             self.accepted += 1
         elif self._phase is Phase.READY:
             self._reset()
+        elif self._phase is Phase.CONNECTED:
+            self.offer = extensions.NONE  # XCLIENT: another client, who has said nothing yet
         elif self._phase is Phase.BODY and before is not Phase.BODY and verb is Verb.DATA:
             self._body = DataReceiver(self._limits.message_size, self._limits.bare_newline)
 

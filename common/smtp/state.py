@@ -50,7 +50,9 @@ _ALWAYS: Final = frozenset({Verb.RSET, Verb.NOOP, Verb.HELP, Verb.QUIT, Verb.VRF
 LEGAL: Final[Mapping[Phase, frozenset[Verb]]] = {
     Phase.GREETING: frozenset(),
     Phase.CONNECTED: _ALWAYS | _HELLOS,
-    Phase.READY: _ALWAYS | _HELLOS | {Verb.MAIL, Verb.STARTTLS, Verb.AUTH},
+    Phase.READY: _ALWAYS
+    | _HELLOS
+    | {Verb.MAIL, Verb.STARTTLS, Verb.AUTH, Verb.XCLIENT, Verb.XFORWARD},
     Phase.MAIL: _ALWAYS | _HELLOS | {Verb.RCPT},
     Phase.RCPT: _ALWAYS | _HELLOS | {Verb.RCPT, Verb.DATA, Verb.BDAT},
     Phase.BODY: frozenset(),
@@ -83,6 +85,7 @@ NEXT: Final[Mapping[tuple[Phase, Verb, Result], Phase]] = {
     (Phase.PIECE, Verb.BDAT, Result.FAILED): Phase.READY,
     (Phase.BODY, Verb.BDAT, Result.TAKEN): Phase.READY,
     (Phase.BODY, Verb.BDAT, Result.FAILED): Phase.READY,
+    (Phase.READY, Verb.XCLIENT, Result.TAKEN): Phase.CONNECTED,
     (Phase.READY, Verb.STARTTLS, Result.TAKEN): Phase.TLS,
     (Phase.READY, Verb.AUTH, Result.GO_ON): Phase.AUTH,
     (Phase.AUTH, Verb.AUTH, Result.TAKEN): Phase.READY,

@@ -11,7 +11,7 @@ from columba.smtpd.conversation import Conversation, Response, Result, delay_s, 
 def hello(conversation: Conversation, command: Hello) -> Result:
     """Answer a hello; it ends an open transaction."""
     session = conversation.session
-    session.helo = command.name.decode("utf-8", "replace")
+    session.helo = session.helo_said or command.name.decode("utf-8", "replace")
     session.is_esmtp = command.verb is not Verb.HELO
     if conversation.shared.stages.has("helo"):
         return _asked(conversation, command)

@@ -1,13 +1,17 @@
-"""MAIL (RFC 5321 §4.1.1.2, RFC 1870 §6.1, RFC 6409 §4.3)."""
+"""MAIL (RFC 5321 §4.1.1.2, RFC 1870 §6.1, RFC 6409 §4.3 and §6.1, RFC 4865)."""
 
 import asyncio
+import time
 
+from columba.common.config.listening import Listening
 from columba.common.ids import new_id
+from columba.common.lookup.base import Table
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.command import Mail
 from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, say
-from columba.smtpd.session import Role
+from columba.smtpd.owners import Ownership, ownership
+from columba.smtpd.session import Role, Session
 from columba.smtpd.transaction import Transaction
 
 
@@ -15,7 +19,11 @@ def mail(conversation: Conversation, command: Mail) -> Result:
     """Answer MAIL and open a transaction."""
     if problem := _problem(conversation, command):
         return say(problem)
-    transaction = Transaction(new_id(), command)
+    transaction = Transaction(new_id(), command, hold_until_s=_hold_until_s(command, time.time()))
+    session, profile = conversation.session, conversation.profile
+    owners = profile.senders if session.role is Role.SUBMISSION and session.login else None
+    if owners is not None:
+        return _owned(conversation, transaction, owners)
     if conversation.shared.stages.has("mail"):
         return _asked(conversation, transaction)
     return say(_opened(conversation, transaction) or codes.SENDER_OK)
@@ -31,10 +39,51 @@ def _opened(conversation: Conversation, transaction: Transaction) -> Reply | Non
 
 def _problem(conversation: Conversation, command: Mail) -> Reply | None:
     session, settings = conversation.session, conversation.profile.settings
-    if session.role is Role.SUBMISSION and not session.is_trusted:
+    if session.role is Role.SUBMISSION and not _may_submit(session, settings):
         return codes.AUTH_REQUIRED if session.tls else codes.TLS_REQUIRED
-    is_too_big = (command.params.size or 0) > settings.message_size_limit
-    return codes.TOO_BIG if is_too_big else None
+    if (command.params.size or 0) > settings.message_size_limit:
+        return codes.TOO_BIG
+    ahead_s = _hold_until_s(command, now_s := time.time()) - now_s
+    if ahead_s <= 0:
+        return None
+    if not session.is_trusted or not command.sender:
+        return codes.NEVER_HELD
+    # RFC 4865 §5: what is further ahead than was offered is an error in the argument.
+    return codes.HELD_TOO_LONG if ahead_s > settings.future_release_limit else None
+
+
+def _may_submit(session: Session, settings: Listening) -> bool:
+    """RFC 6409 §4.3: who submits has logged in, or sits where we know everybody."""
+    is_neighbour = settings.submission_trust_networks and session.in_trusted_network
+    return bool(session.login) or is_neighbour
+
+
+def _hold_until_s(command: Mail, now_s: float) -> float:
+    params = command.params
+    if params.hold_for_s is not None:
+        return now_s + params.hold_for_s if params.hold_for_s else 0.0
+    return params.hold_until_s or 0.0
+
+
+async def _owned(conversation: Conversation, transaction: Transaction, owners: Table) -> Response:
+    """Go on if the sender address is the login's."""
+    shared, session, sender = conversation.shared, conversation.session, transaction.mail.sender
+    found = await ownership(owners, session.login, sender, shared.settings.stage_timeout)
+    if found is Ownership.OWNED:
+        if shared.stages.has("mail"):
+            return await _asked(conversation, transaction)
+        return say(_opened(conversation, transaction) or codes.SENDER_OK)
+    reply = codes.NOT_YOURS if found is Ownership.FOREIGN else codes.LOCAL_ERROR
+    shared.event.info(
+        "Sender refused",
+        id=transaction.id,
+        session=session.id,
+        ip=session.ip,
+        login=session.login,
+        sender=sender.decode("utf-8", "replace"),
+        reply=reply.one_line(),
+    )
+    return say(reply)
 
 
 async def _asked(conversation: Conversation, transaction: Transaction) -> Response:

@@ -6,7 +6,7 @@ a reply for each recipient hears that the mailbox of those with `full` is full.
 
 from columba.common.smtp import codes, extensions
 from columba.common.smtp.codes import Reply
-from columba.common.smtp.command import Auth, Command, Hello, Mail, Rcpt, Simple, Verb
+from columba.common.smtp.command import Auth, Claim, Command, Hello, Mail, Rcpt, Simple, Verb
 from columba.common.smtp.extensions import Extensions
 from columba.common.smtp.server import (
     DEFAULT_LIMITS,
@@ -32,6 +32,8 @@ MORE = extensions.offer(
         for keyword in ("CHUNKING", "PRDR", "REQUIRETLS", "FUTURERELEASE", "SMTPUTF8", "DSN")
     ]
 )
+PROXY = extensions.offer([("XCLIENT", "NAME ADDR"), ("XFORWARD", "NAME ADDR")])
+HELLO = codes.greeting("mx.example", "ESMTP ready")
 FULL = codes.reply(452, "4.2.2", "Mailbox full")
 
 
@@ -43,7 +45,7 @@ class FakeServer:
     ) -> None:
         self.offer, self.is_prdr = offer, False
         self.core = ServerConnection(bounds, lmtp=lmtp)
-        self.output = self.core.greet(codes.greeting("mx.example", "ESMTP ready"))
+        self.output = self.core.greet(HELLO)
         self.mails: list[tuple[bytes, list[bytes], bytes]] = []
         self.events: list[Event] = []
         self.sender, self.recipients, self.body = b"", list[bytes](), b""
@@ -103,6 +105,8 @@ class FakeServer:
                 return self._rcpt(recipient)
             case Auth(_, initial):
                 return Reply(334, "", ("",)) if initial is None else codes.AUTHENTICATED
+            case Claim(Verb.XCLIENT):
+                return HELLO
             case Simple(Verb.DATA):
                 return codes.SEND_MESSAGE
             case Simple(Verb.STARTTLS):

@@ -1,11 +1,14 @@
 """Whatever comes, the codecs give an event or a protocol error; what is written reads back the same."""
 
 import re
+import struct
+from ipaddress import IPv4Address, IPv6Address
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from columba.common.errors import RemoteProtocolError
+from columba.common.net.proxy import SIGNATURE, Proxied, ProxyReader
 from columba.common.smtp.chunk import ChunkReceiver
 from columba.common.smtp.client import ClientConnection, ClientWait
 from columba.common.smtp.codes import Reply
@@ -13,6 +16,7 @@ from columba.common.smtp.command import (
     DATA,
     Auth,
     Bdat,
+    Claim,
     Command,
     Hello,
     Mail,
@@ -78,6 +82,16 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.builds(Rcpt, ADDRESS, RCPT_PARAMS),
     st.builds(Hello, st.sampled_from([Verb.HELO, Verb.EHLO, Verb.LHLO]), DOMAIN),
     st.builds(Auth, st.just("PLAIN"), st.sampled_from([None, b"", b"AGEAYg=="])),
+    st.builds(
+        Claim,
+        st.just(Verb.XFORWARD),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["NAME", "HELO"]), st.text("a b+=[]", max_size=9).map(str.encode)
+            ),
+            min_size=1,
+        ).map(tuple),
+    ),
     st.just(DATA),
     st.builds(Simple, st.just(Verb.VRFY), ATOM),
 )
@@ -207,3 +221,48 @@ def test_chunks_make_one_message_however_they_are_cut(
     is_bare = mode is BareNewline.REJECT and bool(re.search(rb"\r(?!\n)|(?<!\r)\n", message))
     assert receiver.bare_newline == is_bare
     assert is_bare or (found, receiver.size) == (wanted, len(wanted))
+
+
+@given(
+    st.integers(0, 65535),
+    st.integers(0, 65535),
+    st.ip_addresses(),
+    st.binary(max_size=20),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_proxy_headers_read_back(
+    port: int, local_port: int, ip: IPv4Address | IPv6Address, tlvs: bytes, is_line: bool
+) -> None:
+    if is_line:
+        text = f"PROXY TCP{ip.version} {ip} {ip} {port} {local_port}\r\n".encode()
+    else:
+        ends = ip.packed * 2 + struct.pack("!HH", port, local_port) + tlvs
+        family = 0x11 if ip.version == 4 else 0x21
+        text = SIGNATURE + bytes([0x21, family]) + struct.pack("!H", len(ends)) + ends
+    reader, rest = ProxyReader(), text + b"EHLO"
+    while reader.wants:
+        part, rest = rest[: reader.wants], rest[reader.wants :]
+        reader.feed(part)
+    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
+    shown = str(mapped or ip)
+    assert (rest, reader.result) == (b"EHLO", Proxied(True, shown, port, shown, local_port))
+
+
+PIECES = st.sampled_from(
+    [SIGNATURE, b"PROXY ", b"TCP4 ", b"1.2.3.4 ", b"1 ", b"\r\n", b"\x21\x11\0"]
+) | st.binary(max_size=9)
+
+
+@given(st.lists(PIECES))
+@settings(max_examples=300, deadline=None)
+def test_any_octets_are_a_proxy_header_or_an_error(parts: list[bytes]) -> None:
+    reader, rest = ProxyReader(), b"".join(parts)
+    try:
+        while reader.wants and rest:
+            size = min(reader.wants, len(rest))
+            reader.feed(rest[:size])
+            rest = rest[size:]
+    except RemoteProtocolError:
+        return
+    assert (reader.result is None) == bool(reader.wants)

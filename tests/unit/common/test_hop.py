@@ -168,6 +168,20 @@ async def test_no_worker_means_queued_and_due_at_once(world: World) -> None:
     assert world.stored[0].handoff.step == "dkim"
 
 
+async def test_mail_that_is_not_to_leave_yet_waits_in_the_queue(world: World) -> None:
+    world.serve("dkim", delivered)
+    world.tell(dkim="ready", queue="ready")
+    later = wire.Envelope(sender=b"a@b", hold_until_s=time.time() + 600)
+    assert kinds(await world.hand_over(mail(envelope=later))) == ["queued"]
+    assert world.stored[0].handoff.envelope == later
+    assert kinds(await world.hand_over(mail(envelope=later, origin="queue"))) == ["delivered"]
+    past = wire.Envelope(sender=b"a@b", hold_until_s=time.time() - 1)
+    assert kinds(await world.hand_over(mail(envelope=past))) == ["delivered"]
+    world.to = Next("sieve", "sieve", world.to.admission)
+    await world.hand_over(mail(envelope=later))
+    assert len(world.stored) == 2  # no worker: its scripts have not run, and it waits with them
+
+
 async def test_who_may_not_be_queued_is_refused(world: World) -> None:
     world.tell(queue="ready")
     result = await world.hand_over(mail(may_queue="no"))

@@ -9,7 +9,7 @@ from columba.common.smtp.path import SyntaxProblem
 from columba.common.smtp.server import Body, EndOfBody, Rejected, ServerLimits, Wait
 from columba.common.smtp.state import Phase
 from tests.fakes.dialogue import Dialogue, load
-from tests.fakes.smtp_peer import MORE, OFFER, FakeServer
+from tests.fakes.smtp_peer import MORE, OFFER, PROXY, FakeServer
 
 FOLDER = Path(__file__).parents[2] / "dialogue"
 DIALOGUES = [d for path in sorted(FOLDER.glob("server_*.txt")) for d in load(path)]
@@ -19,7 +19,7 @@ RECIPIENT = HELLO + b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
 
 
 def play(dialogue: Dialogue, parts: list[bytes]) -> bytes:
-    offer = MORE if "[more]" in dialogue.name else OFFER
+    offer = MORE if "[more]" in dialogue.name else PROXY if "[proxy]" in dialogue.name else OFFER
     server = FakeServer(dialogue.lmtp, SMALL, offer)
     for part in parts:
         server.feed(part)

@@ -63,6 +63,14 @@ def test_due_and_doubt_come_from_the_intake() -> None:
     assert {person.doubt_s for person in taken.recipients} == {700.0}
 
 
+def test_a_mail_for_later_is_due_then_and_has_its_whole_life_from_then() -> None:
+    policy = RetryPolicy()
+    envelope = wire.Envelope(sender=b"a@x", arrived_s=90.0, hold_until_s=5000.0)
+    held = msgspec.structs.replace(HANDOFF, envelope=envelope)
+    record = record_of(wire.Intake(handoff=held), b"", b"", 100.0, policy)
+    assert (record.due_s, record.expires_s) == (5000.0, 5000.0 + policy.lifetime_s)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -40,6 +40,7 @@ async def test_each_listener_offers_what_it_is_told(world: World) -> None:
         "ENHANCEDSTATUSCODES",
         "LIMITS",
         "PRDR",
+        "FUTURERELEASE",
     ]
     assert await keywords(await greeted(world, "submission")) == ["PIPELINING", "SIZE"]
     client = await greeted(world, "lmtp")
