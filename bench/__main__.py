@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import report
+from bench import report, script
 from bench.load import Series, median_ms, messages_per_second
 from tests.fakes.stack import Options, Stack
 from tests.peers.all import Peers, open_folder
@@ -113,7 +113,19 @@ def one_client(peers: Peers, messages: int, rounds: int) -> report.Row:
     return report.added("one client, time added", ours, peer, "smtp-sink alone", 3.0)
 
 
-COMPARISONS = {"signed": signed_chain, "unsigned": chain, "single": one_client}
+def typical_script(peers: Peers, messages: int, rounds: int) -> report.Row:
+    """Measure one run of a typical Sieve script, compiled, in this process."""
+    series = Series("a run of 20 lines")
+    take_turns([(series, script.run_us)], rounds)
+    return report.within("Sieve script, 20 lines, 10 KB", series.median, "µs", 150.0)
+
+
+COMPARISONS = {
+    "script": typical_script,
+    "signed": signed_chain,
+    "unsigned": chain,
+    "single": one_client,
+}
 
 
 def main() -> int:

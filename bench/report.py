@@ -9,20 +9,25 @@ RESULTS = Path(__file__).resolve().parent / "results" / "latest.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison. `goal` is what `ratio` must reach, or, in ms, what may be added at most."""
+    """One comparison. `goal` is what `ratio` must reach, or, in ms, what may be added at most.
+
+    Without a peer, `goal` is what `ours` may be at most.
+    """
 
     name: str
     ours: float
-    peer: float
-    peer_name: str
+    peer: float | None
+    peer_name: str | None
     unit: str
-    ratio: float
+    ratio: float | None
     goal: float
     met: bool
 
     def __str__(self) -> str:
         """Return the line that is printed."""
         verdict = "met" if self.met else "NOT met"
+        if self.peer is None:
+            return f"{self.name}: {self.ours:.4g} {self.unit}; at most {self.goal:g}: {verdict}"
         return (
             f"{self.name}: {self.ours:.4g} against {self.peer:.4g} {self.unit} "
             f"({self.peer_name}); ratio {self.ratio:.2f}, goal {self.goal:g}: {verdict}"
@@ -42,6 +47,11 @@ def added(name: str, ours_ms: float, peer_ms: float, peer_name: str, goal_ms: fl
     met = ours_ms - peer_ms <= goal_ms
     ratio = round(ours_ms / peer_ms, 2)
     return Row(name, round(ours_ms, 3), round(peer_ms, 3), peer_name, "ms", ratio, goal_ms, met)
+
+
+def within(name: str, ours: float, unit: str, goal: float) -> Row:
+    """Hold a figure of ours, which has no peer, against the most that it may be."""
+    return Row(name, round(ours, 1), None, None, unit, None, goal, ours <= goal)
 
 
 def write(rows: list[Row], path: Path = RESULTS) -> None:

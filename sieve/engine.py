@@ -4,7 +4,7 @@ Pure. `docs/sieve/engine.md` shows how to drive it. Whatever octets a script hol
 Script or CompileErrors; it raises nothing.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from columba.sieve.ext.registry import language as standard_language
@@ -12,6 +12,7 @@ from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.errors import CompileErrors, ErrorLog, Source
 from columba.sieve.lang.includes import Includes, Loaded, Loader
 from columba.sieve.lang.limits import Limits
+from columba.sieve.lang.listing import Listed
 from columba.sieve.lang.parser import parse
 from columba.sieve.lang.stage import Stage
 from columba.sieve.lang.words import Language
@@ -32,38 +33,31 @@ def compile_script(
     language: Language | None = None,
     is_traced: bool = False,
     loader: Loader | None = None,
+    listing: list[Listed] | None = None,
 ) -> Script | CompileErrors:
     """Compile a script for a stage.
 
     name is what errors call the file. tables, dicts: those that exist, None if that is not known.
     is_traced: the code tells Inputs.trace what it does; it is slower. loader finds included scripts.
+    listing: gets the words that were compiled, in order, those of included scripts in their place.
     """
 
     def compile_one(loaded: Loaded) -> Script | CompileErrors:
-        source = Source(loaded.octets[: limits.script_bytes], loaded.name)
-        log = ErrorLog(source)
-        if len(loaded.octets) > limits.script_bytes:
-            log.add(0, f"the script is larger than {limits.script_bytes} octets")
-            return log.taken("parsing")
-        commands = parse(source, log, limits)
-        if len(log):
-            return log.taken("parsing")
-        compiler = Compiler(
-            source,
-            log,
-            language or standard_language(),
-            stage,
-            limits,
-            tables=_known(tables),
-            dicts=_known(dicts),
-            is_traced=is_traced,
-            includes=includes,
-        )
-        code = compiler.block(commands, is_top=True)
-        if len(log):
-            return log.taken("validation")
-        required = includes.with_required(compiler.required)
-        return Script(source, stage, code, required, log.warnings)
+        def make(source: Source, log: ErrorLog) -> Compiler:
+            return Compiler(
+                source,
+                log,
+                language or standard_language(),
+                stage,
+                limits,
+                tables=_known(tables),
+                dicts=_known(dicts),
+                is_traced=is_traced,
+                includes=includes,
+                listing=listing,
+            )
+
+        return _compiled(loaded, limits, make, includes)
 
     def compile_included(loaded: Loaded) -> Code | CompileErrors:
         made = compile_one(loaded)
@@ -71,6 +65,29 @@ def compile_script(
 
     includes = Includes(loader or (lambda location, name: None), compile_included, [name])
     return compile_one(Loaded(octets, name))
+
+
+def _compiled(
+    loaded: Loaded,
+    limits: Limits,
+    make: Callable[[Source, ErrorLog], Compiler],
+    includes: Includes,
+) -> Script | CompileErrors:
+    """Parse one source, and compile it with the compiler that make gives."""
+    source = Source(loaded.octets[: limits.script_bytes], loaded.name)
+    log = ErrorLog(source)
+    if len(loaded.octets) > limits.script_bytes:
+        log.add(0, f"the script is larger than {limits.script_bytes} octets")
+        return log.taken("parsing")
+    commands = parse(source, log, limits)
+    if len(log):
+        return log.taken("parsing")
+    compiler = make(source, log)
+    code = compiler.block(commands, is_top=True)
+    if len(log):
+        return log.taken("validation")
+    required = includes.with_required(compiler.required)
+    return Script(source, compiler.stage, code, required, log.warnings)
 
 
 def _known(names: Collection[str] | None) -> frozenset[str] | None:

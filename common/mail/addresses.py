@@ -21,6 +21,7 @@ _ATOM: Final = re.compile(r"[^\s()<>\[\]:;@\\,.\"\x00-\x1f\x7f]+")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _LITERAL: Final = re.compile(r"\[((?:[^\[\]\\]|\\.)*)\]", re.DOTALL)
 _SPACE: Final = re.compile(r"\s+")
+_SEPARATOR: Final = re.compile(r"[ \t]*(?:,(?:[ \t]|\r\n[ \t])*|\Z)")
 _PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 _COMMENT_PART: Final = re.compile(r"[^()\\]+|\\.|[()]", re.DOTALL)
 # RFC 5321 §4.1.2: what a local part may be without quotes (UTF-8: RFC 6531 §3.3).
@@ -75,15 +76,41 @@ class AddressList:
 def parse_addresses(value: bytes) -> AddressList:
     """Return the addresses of a field's value (folded or not)."""
     text = value[:ADDRESS_FIELD].decode("utf-8", "replace").strip()
-    typical = _TYPICAL.fullmatch(text)
-    # The usual single address is read by one pattern; the parser gives the same, slower.
-    if typical and "=?" not in (typical[1] or "") and (typical[4] is not None) == ("<" in text):
-        shown = _SPACE.sub(" ", (typical[1] or "").strip('"')).strip()
-        return AddressList((Mailbox(shown, typical[2], typical[3]),), True)
+    typical = _typical(text)
+    if typical:
+        return AddressList(typical, len(value) <= ADDRESS_FIELD)
     found = _Parser(text).run()
     if len(value) > ADDRESS_FIELD:
         return AddressList(found.entries, False)
     return found
+
+
+def _typical(text: str) -> tuple[Mailbox, ...]:
+    """Read usual addresses, one or several, by one pattern each; () if they are not usual.
+
+    The parser gives the same, slower.
+    """
+    found: list[Mailbox] = []
+    position, end = 0, len(text)
+    while position < end:
+        match = _TYPICAL.match(text, position)
+        if match is None or len(found) >= ADDRESSES:
+            return ()
+        name, local, domain, bracket = match.groups()
+        shown = ""
+        if name is not None:
+            if "=?" in name:
+                return ()
+            shown = _SPACE.sub(" ", name.strip('"')).strip()
+        # A name or an opening bracket goes with a closing one.
+        if (bracket is not None) is not (match.start(2) > position):
+            return ()
+        found.append(Mailbox(shown, local, domain))
+        separator = _SEPARATOR.match(text, match.end())
+        if separator is None or (separator.end() == end and "," in separator[0]):
+            return ()
+        position = separator.end()
+    return tuple(found)
 
 
 def parse_mailboxes(value: bytes) -> tuple[Mailbox, ...]:

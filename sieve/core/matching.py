@@ -68,7 +68,7 @@ def value_test(
     if kind.counts and counted is not None:
         values = counted
     if compiler.is_traced:
-        return plain(_traced(compiler, bound, kind, values, match))
+        return plain(_traced(compiler, bound, kind, values, keys, match))
     return plain(lambda run: match(run, values(run)))
 
 
@@ -130,7 +130,12 @@ def chosen_matcher(
 
 
 def _traced(
-    compiler: Compiler, bound: Bound, kind: MatchType, values: Values, match: Matcher
+    compiler: Compiler,
+    bound: Bound,
+    kind: MatchType,
+    values: Values,
+    keys: tuple[String, ...],
+    match: Matcher,
 ) -> Callable[[Run], int]:
     place = compiler.place(bound.at)
 
@@ -138,7 +143,8 @@ def _traced(
         found = values(run)
         if run.trace is not None:
             shown = ", ".join(f'"{value[:100]}"' for value in found[:10])
-            run.trace(place, f"{bound.word.name} :{kind.name} on [{shown}]")
+            wanted = ", ".join(f'"{key.value[:100]}"' for key in keys[:10])
+            run.trace(place, f"{bound.word.name} :{kind.name} on [{shown}] with [{wanted}]")
         return match(run, found)
 
     return run_traced

@@ -14,6 +14,7 @@ from columba.sieve.lang.binding import Binder, Bound
 from columba.sieve.lang.errors import CompileErrors, ErrorLog, Position, Source
 from columba.sieve.lang.includes import Includes
 from columba.sieve.lang.limits import Limits
+from columba.sieve.lang.listing import Listed
 from columba.sieve.lang.stage import Stage
 from columba.sieve.lang.tree import Command, Node, String, Test
 from columba.sieve.lang.words import Language, Namespace, Subtests, Word
@@ -61,8 +62,11 @@ class Compiler:
         dicts: frozenset[str] | None = None,
         is_traced: bool = False,
         includes: Includes | None = None,
+        listing: list[Listed] | None = None,
     ) -> None:
         self.includes = includes
+        self._listing = listing
+        self._words_around = 0
         self.language = language
         self.stage = stage
         self.limits = limits
@@ -158,7 +162,7 @@ class Compiler:
         if bound is None:
             self._look_inside(node, word)
             return None
-        code = word.build(self, bound)
+        code = self._built(word, bound)
         if code is not None and self.is_traced:
             return self._traced(word, node, code)
         return code
@@ -238,11 +242,22 @@ class Compiler:
             return None
         bound = self._bind(node, word)
         if bound is not None and self._block_fits(node, word):
-            code = word.build(self, bound)
+            code = self._built(word, bound)
             return code if code is None or not self.is_traced else self._traced(word, node, code)
         self._chain.is_decided = False
         self._look_inside(node, word)
         return None
+
+    def _built(self, word: Word, bound: Bound) -> Code | None:
+        """Build the code of a word, and list it before the words that are within it."""
+        if self._listing is None:
+            return word.build(self, bound)
+        listed = Listed(self.place(bound.at), self._words_around, bound)
+        self._listing.append(listed)
+        self._words_around += 1
+        listed.code = word.build(self, bound)
+        self._words_around -= 1
+        return listed.code
 
     def _bind(self, node: Node, word: Word) -> Bound | None:
         tags = self.language.tags_of(word, self.required)

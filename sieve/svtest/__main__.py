@@ -27,7 +27,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     default=Stage.DELIVERY.value,
     help="Compile for this stage.",
 )
-@click.option("--trace", is_flag=True, help="Show each test and its values.")
+@click.option("-t", "--trace", is_flag=True, help="Show each test and its values.")
 @click.option("--sender", help="Envelope sender; from the message if not given.")
 @click.option("--recipient", help="Envelope recipient; from the message if not given.")
 @click.option("--client", default="192.0.2.1", help="IP address of the client.")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bench.__main__ import signature_octets
 from bench.load import Series
-from bench.report import Row, added, faster, write
+from bench.report import Row, added, faster, within, write
+from bench.script import run_us
 
 
 def test_a_ratio_meets_its_goal_or_not() -> None:
@@ -18,6 +19,17 @@ def test_a_ratio_meets_its_goal_or_not() -> None:
 def test_time_added_counts_not_the_ratio() -> None:
     assert added("a", 3.4, 0.4, "sink", 3.0).met
     assert not added("a", 3.5, 0.4, "sink", 3.0).met
+
+
+def test_a_figure_without_a_peer_is_held_against_the_most_it_may_be() -> None:
+    assert within("a", 149.9, "µs", 150).met
+    row = within("a", 150.1, "µs", 150)
+    assert not row.met
+    assert str(row) == "a: 150.1 µs; at most 150: NOT met"
+
+
+def test_the_typical_script_runs() -> None:
+    assert run_us() > 0
 
 
 def test_rows_replace_their_older_selves_and_keep_others(tmp_path: Path) -> None:

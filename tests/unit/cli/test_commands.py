@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from columba.common.config.load import read_file
+from columba.common.errors import EX_DATAERR
 from columba.master.cli.__main__ import columbadm
 from columba.master.cli.cmd_queue import readable
 from columba.master.cli.output import Row
@@ -130,6 +131,46 @@ def test_a_dkim_key_is_made_kept_and_shown(conf: Path, tmp_path: Path) -> None:
     again = run(conf, "dkim", "gen", "example.test", "-s", "s1")
     assert (again.exit_code, "already" in again.output) == (78, True)
     assert run(conf, "dkim", "dns", "other.test").exit_code == 68
+
+
+def test_sieve_check_takes_a_folder_and_shows_warnings(conf: Path, tmp_path: Path) -> None:
+    (tmp_path / "data.sieve").write_text('if header "a b" "c" { discard; }\n')
+    (tmp_path / "other.sieve").write_text("wrong\n")
+    shown = run(conf, "sieve", "check", str(tmp_path))
+    assert shown.exit_code == 0
+    assert "data.sieve:1:11: warning: 'a b' is not a valid header field name" in shown.output
+    (tmp_path / "rcpt.sieve").write_text("keep 1;\n")
+    shown = run(conf, "sieve", "check", str(tmp_path))
+    assert shown.exit_code == EX_DATAERR
+    assert "1 of 2 scripts" in shown.output
+
+
+def test_sieve_dump_lists_what_is_compiled(conf: Path, tmp_path: Path) -> None:
+    file = tmp_path / "data.sieve"
+    file.write_text(
+        'require ["variables", "vnd.columba.lookup"];\n'
+        'if anyof (lookup "local_users" "k", not true) { set :lower "a" "${b}"; }\n'
+        'if header ["x", "y"] "z" { discard; }\nif false { discard; }\n'
+    )
+    shown = run(conf, "sieve", "dump", str(file))
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.splitlines()[1:] == [
+        "requires: variables, vnd.columba.lookup",
+        '    1  require ["variables", "vnd.columba.lookup"]',
+        "    2  if",
+        "    2    anyof   (asks)",
+        '    2      lookup "local_users" "k"   (asks)',
+        "    2      not   (always false)",
+        "    2        true   (always true)",
+        '    2    set :lower "a" "${b}"',
+        "    3  if",
+        '    3    header :is :comparator "i;ascii-casemap" ["x", "y"] "z"',
+        "    3    discard",
+        "    4  if",
+        "    4    false   (always false)",
+    ]
+    file.write_text("keep 1;")
+    assert run(conf, "sieve", "dump", str(file)).exit_code == EX_DATAERR
 
 
 def test_sieve_check_shows_line_and_column(conf: Path, tmp_path: Path) -> None:

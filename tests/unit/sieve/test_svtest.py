@@ -89,10 +89,10 @@ def test_the_command_shows_what_a_script_does(tmp_path: Path) -> None:
         'if header :contains "subject" "hi" {\n  fileinto :copy "greetings";\n}\n'
     )
     message.write_text("From: a@b.example\nSubject: Oh hi\n\nx\n")
-    done = command(tmp_path, "--trace", "a.sieve", "mail")
+    done = command(tmp_path, "-t", "a.sieve", "mail")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert '     2: header :contains on ["Oh hi"]' in lines
+    assert '     2: header :contains on ["Oh hi"] with ["hi"]' in lines
     assert "     2: header test: true" in lines
     assert lines[-2:] == [
         "1. store mailbox='greetings' is_copy=True   (a.sieve:3:3)",

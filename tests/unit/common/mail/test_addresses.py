@@ -105,6 +105,13 @@ def test_the_fast_pattern_and_the_parser_agree(box: Mailbox, in_angle: bool) -> 
     assert parse_addresses(text.encode()) == _Parser(text).run()
 
 
+@given(st.text('ab1.@<>,"= \r\n\t', max_size=40), st.lists(mailboxes, max_size=3))
+def test_lists_are_read_the_same_by_pattern_and_parser(odd: str, boxes: list[Mailbox]) -> None:
+    members = [f'"{box.display}" <{box.address}>' for box in boxes]
+    for text in (", ".join([*members, odd]), ",\r\n ".join([odd, *members]), odd):
+        assert parse_addresses(text.encode()) == _Parser(text.strip()).run()
+
+
 @given(st.one_of(st.binary(), st.text('ab.@<>()[]:;,"\\ \r\n=?é').map(str.encode)))
 def test_never_raises(value: bytes) -> None:
     found = parse_addresses(value)
