@@ -35,6 +35,10 @@ class Health:
         """Note that a host speaks to us."""
         self._until.pop((endpoint.address, endpoint.port), None)
 
+    def down(self, now_ns: int) -> dict[Key, int]:
+        """Return the hosts that are left alone, and until when."""
+        return {key: until for key, until in self._until.items() if until > now_ns}
+
     def is_down(self, endpoint: Endpoint, now_ns: int) -> bool:
         """Tell whether to leave the host alone."""
         return self._until.get((endpoint.address, endpoint.port), 0) > now_ns

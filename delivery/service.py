@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from columba.common.admin import AdminServer
 from columba.common.clock import SystemClock, left_s
 from columba.common.dns.client import Client, name_servers
 from columba.common.errors import ConfigError
@@ -29,6 +30,7 @@ from columba.common.off_loop import OffLoop
 from columba.common.service import Context
 from columba.delivery.attempt import Attempts, Tools, Ways
 from columba.delivery.connect import Families, Finder
+from columba.delivery.control import Control
 from columba.delivery.filing import Filer
 from columba.delivery.health import Health
 from columba.delivery.logins import Logins
@@ -78,6 +80,7 @@ class Delivery(Serving):
             )
         )
         self._shelf = Shelf(settings.transcript_memory)
+        self._health = Health(settings.host_down_time)
         self._mail_threads = OffLoop(MAIL_THREADS, "maildir")
         self._step: DeliveryStep | None = None
 
@@ -91,6 +94,12 @@ class Delivery(Serving):
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"ssl_client_ca_file: {error}") from error
         self._step = self._make_step(contexts)
+        self._admin = AdminServer(
+            context.birth.run / "admin" / f"delivery.{context.birth.slot}",
+            Control(self._shelf, self._windows, self._health).ask,
+            context.event,
+        )
+        await self._admin.start()
         self._server = context.serve(self._handle, self._unsent)
         context.spawn(self._tick(), "housekeeping")
 
@@ -114,6 +123,7 @@ class Delivery(Serving):
             await session.quit()
         await self._queue.close(left_s(until_ns))
         await self._step.close()
+        self._admin.close()
         self._server.close()
         self._mail_threads.close()
 
@@ -130,7 +140,7 @@ class Delivery(Serving):
         tools = Tools(
             self._finder(sources),
             self._pool,
-            Health(settings.host_down_time),
+            self._health,
             self._windows,
             sources,
             self._logins(),

@@ -93,6 +93,16 @@ class Window:
             return False
         return self._rate.is_fresh(now_ns) and self._room.is_fresh(now_ns)
 
+    @property
+    def waiting(self) -> int:
+        """Return how many stand in line."""
+        return len(self._line)
+
+    @property
+    def room(self) -> int:
+        """Return how many transactions at a time the destination gets now."""
+        return self._room.size
+
     def learn(self, is_pressed: bool) -> None:
         """Say how a transaction went; is_pressed: the destination asks for less, or does not answer."""
         self._room.learn(is_pressed, time.monotonic_ns())
@@ -164,6 +174,10 @@ class Windows:
                 self.sweep(time.monotonic_ns())
             window = self._windows[destination] = Window(self._bounds)
         return window
+
+    def all(self) -> dict[str, Window]:
+        """Return the windows by destination."""
+        return dict(self._windows)
 
     def sweep(self, now_ns: int) -> None:
         """Forget idle windows."""

@@ -17,6 +17,7 @@ from columba.common.errors import ColumbaError
 
 HIGH_WATER: Final = 256 * 1024
 CLOSE_S: Final = 1.0
+_DER: Final = 2  # _ssl.ENCODING_DER
 T = TypeVar("T")
 
 
@@ -55,6 +56,19 @@ class Stream:
         tls = self._protocol.transport.get_extra_info("ssl_object")
         found = tls.cipher() if tls is not None else None
         return found[0] if found else ""
+
+    def chain(self) -> tuple[bytes, ...]:
+        """Return the certificates that the other side sent, DER, its own first; () in clear."""
+        tls = self._protocol.transport.get_extra_info("ssl_object")
+        if tls is None:
+            return ()
+        # Public from Python 3.13 on; the object inside has it since 3.10.
+        ask = getattr(getattr(tls, "_sslobj", tls), "get_unverified_chain", None)
+        found = ask() if ask is not None else None
+        if found:
+            return tuple(one.public_bytes(_DER) for one in found)
+        own = tls.getpeercert(binary_form=True)
+        return (own,) if own else ()
 
     async def read(self, deadline_ns: int) -> bytes:
         """Return what has come in, b"" at its end. Raises StreamError, StreamLateError."""

@@ -21,6 +21,7 @@ from columba.master.cli import (
     cmd_queue,
     cmd_server,
     cmd_sieve,
+    cmd_smtp,
     cmd_who,
 )
 from columba.master.cli.output import FORMATS
@@ -40,7 +41,17 @@ def columbadm(context: click.Context, config: str, form: str | None, no_titles: 
     context.obj = State(config, form, not no_titles)
 
 
-for each in (cmd_server, cmd_config, cmd_log, cmd_queue, cmd_dkim, cmd_sieve, cmd_auth, cmd_who):
+for each in (
+    cmd_server,
+    cmd_config,
+    cmd_log,
+    cmd_queue,
+    cmd_dkim,
+    cmd_sieve,
+    cmd_auth,
+    cmd_who,
+    cmd_smtp,
+):
     each.register(columbadm)
 
 

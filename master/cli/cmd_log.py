@@ -1,9 +1,14 @@
-"""log errors, log reopen, and trace: one mail's way through the processes, from the log."""
+"""log errors, log reopen, and trace: one mail's way through the processes, from the log.
+
+trace also asks the delivery processes what was said to other servers about the mail, and puts it where it belongs.
+"""
 
 import os
 import re
 import signal
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -12,6 +17,7 @@ import click
 
 from columba.common.errors import EX_NOTFOUND, EX_TEMPFAIL, EX_UNAVAILABLE
 from columba.master.check.compile import settings_for
+from columba.master.cli.client import AskError, ask
 from columba.master.cli.output import Row
 from columba.master.cli.state import State, fail
 from columba.master.log.settings import Settings as LogSettings
@@ -23,6 +29,16 @@ LINE: Final = re.compile(
 
 TOOK: Final = re.compile(r'took_ms="?([a-z0-9:. ]+)')
 CHAIN: Final = ("sieve", "dkim", "delivery")
+ANY_YEAR: Final = 2000  # the log names none; a leap year
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that happened to a mail."""
+
+    at: datetime
+    process: str
+    text: str
 
 
 @click.group()
@@ -59,13 +75,19 @@ def reopen(state: State) -> None:
 @click.argument("id")
 @click.pass_obj
 def trace(state: State, id: str) -> None:
-    """Show the way of one mail through the processes, with times."""
+    """Show the way of one mail through the processes, with times, and what was said to other servers.
+
+    The latter is known for the last mails only (transcript_memory), and while the process that delivered runs.
+    """
     path = settings_for(LogSettings, state.config).log_path
-    if not path.startswith("/") or path.startswith("/dev/"):
+    is_file = path.startswith("/") and not path.startswith("/dev/")
+    steps = list(_steps_of(Path(path), id)) if is_file else []
+    steps += _said_of(state.run_dir(), id)
+    if not steps and not is_file:
         fail(f"log_path is {path}: trace reads a log file", EX_UNAVAILABLE)
-    rows = list(_rows(Path(path), id))
-    if not rows:
+    if not steps:
         fail(f"{id} is not in {path}", EX_NOTFOUND)
+    rows = _in_order(steps)
     state.show(rows, columns=("time", "ms", "process", "text"))
 
 
@@ -75,24 +97,42 @@ def register(group: click.Group) -> None:
     group.add_command(trace)
 
 
-def _rows(path: Path, id: str) -> Iterator[Row]:
-    """Yield a row per line of a mail and its parts, in order of time; ms counts from the first."""
+def _in_order(steps: Iterable[Step]) -> list[Row]:
+    """Return a row per step, in order of time; ms counts from the first."""
+    found = sorted(steps, key=lambda step: step.at)
+    return [
+        {
+            "time": f"{step.at:%b} {step.at.day:2} {step.at:%H:%M:%S}.{step.at.microsecond // 1000:03}",
+            "ms": round((step.at - found[0].at).total_seconds() * 1000),
+            "process": step.process,
+            "text": step.text,
+        }
+        for step in found
+    ]
+
+
+def _steps_of(path: Path, id: str) -> Iterator[Step]:
+    """Yield what the log says of a mail and its parts."""
     try:
         with path.open(errors="replace") as lines:
             found = sorted(_lines_of(lines, id), key=lambda pair: pair[0])
     except OSError as error:
         fail(f"{path}: {error.strerror}", EX_UNAVAILABLE)
     for at, match in found:
-        since = at - found[0][0]
         level = "" if match["level"] == "Info" else f"{match['level']}: "
-        row: Row = {
-            "time": match["stamp"],
-            "ms": round(since.total_seconds() * 1000),
-            "process": match["process"],
-            "text": level + _without(match["text"], id),
-        }
-        yield from _steps(row, match["text"])
-        yield row
+        yield from _steps(at, match["text"])
+        yield Step(at, match["process"], level + _without(match["text"], id))
+
+
+def _said_of(run: Path, id: str) -> list[Step]:
+    """Return what the delivery processes said and heard; nothing where none runs."""
+    steps: list[Step] = []
+    for socket in sorted((run / "admin").glob("delivery.*")):
+        with suppress(AskError):
+            for row in ask(socket, "transcript", id=id):
+                at = datetime.fromtimestamp(float(str(row["at"]))).replace(year=ANY_YEAR)
+                steps.append(Step(at, socket.name, f"{row['hop']} {row['text']}"))
+    return steps
 
 
 def _without(text: str, id: str) -> str:
@@ -100,12 +140,12 @@ def _without(text: str, id: str) -> str:
     return re.sub(rf"(?<![^ ])id={re.escape(id)}(?: |$)", "", text).rstrip()
 
 
-def _steps(row: Row, text: str) -> Iterator[Row]:
-    """Yield a row for each step of the chain whose time a line tells: `took_ms="sieve:0.6 dkim:2.6"`."""
+def _steps(at: datetime, text: str) -> Iterator[Step]:
+    """Yield each step of the chain whose time a line tells: `took_ms="sieve:0.6 dkim:2.6"`."""
     took = TOOK.search(text)
     for step in sorted(took[1].split(), key=_order) if took else ():
         name, _, ms = step.partition(":")
-        yield {**row, "process": name, "text": f"its step took {ms} ms"}
+        yield Step(at, name, f"its step took {ms} ms")
 
 
 def _order(step: str) -> int:
@@ -123,4 +163,4 @@ def _lines_of(lines: Iterable[str], id: str) -> Iterator[tuple[datetime, re.Matc
 
 def _time(stamp: str) -> datetime:
     """Return the time of a line; the log names no year, and any leap year serves to compare."""
-    return datetime.strptime(f"2000 {stamp}", "%Y %b %d %H:%M:%S.%f")
+    return datetime.strptime(f"{ANY_YEAR} {stamp}", "%Y %b %d %H:%M:%S.%f")
