@@ -17,6 +17,7 @@ from columba.common.dns.resolver import MxRecord, Record, RecordType, Resolver, 
 from columba.common.errors import ColumbaError, UnavailableError
 from columba.common.log.event import Event
 from columba.common.lookup.base import UNSURE, Table
+from columba.sieve.names import client_name
 from columba.sieve.run.machine import Failed, Finished, Machine, Outcome
 from columba.sieve.run.requests import (
     Answer,
@@ -127,8 +128,8 @@ class Answers:
                 return await self._call_out(asked, until_ns)
             case DictGet() | DictAdd() | DictNew() | Resolve():
                 return await self._one(asked, until_ns)
-            case ClientName():
-                return Unavailable("the client's name was not looked up")
+            case ClientName(ip=ip):
+                return Found(await self._client_name(ip, until_ns))
             case _:
                 return NO_STORE
 
@@ -150,6 +151,13 @@ class Answers:
             return await _ask_dict(store, asked, within(self._sources.dict_timeout_s, until_ns))
         except UnavailableError as error:
             return Unavailable(str(error))
+
+    async def _client_name(self, ip: str, until_ns: int) -> str:
+        resolver = self._sources.resolver
+        if resolver is None:
+            return "unknown"
+        timeout_s = within(self._sources.dns_timeout_s, until_ns)
+        return await client_name(resolver, ip, time.monotonic_ns() + int(timeout_s * 1e9))
 
     async def _resolve(self, asked: Resolve, until_ns: int) -> Answer:
         sources = self._sources

@@ -33,6 +33,7 @@ OWN_ITEMS: Final = frozenset(
         "helo",
         "hop",
         "id",
+        "kind",
         "listener",
         "local-ip",
         "local-port",
@@ -99,7 +100,7 @@ def _with_name(run: Run, item: Text, test: Code) -> Asked:
     known = run.environment
     is_needed = item.get(run).lower() in (_NAME, _STATE)
     if is_needed and not known.get(_NAME) and not known.get(_STATE):
-        answer = yield ClientName()
+        answer = yield ClientName(known.get("remote-ip", ""))
         state, _, name = (answer.value if isinstance(answer, Found) else "unknown").partition(" ")
         run.environment = {**known, _NAME: name, _STATE: state}
     return (yield from evaluate(test, run))

@@ -87,7 +87,9 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class ClientName:
-    """Asks for the client's name by its PTR record. Answers: Found, its value "STATE NAME" as in wire.Client."""
+    """Asks for a client's name by its PTR record. Answers: Found, its value "STATE NAME" as in wire.Client."""
+
+    ip: str
 
 
 @dataclass(frozen=True, slots=True)
