@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from columba.master.dev import readers
-from columba.master.dev.plan import DOMAIN, PASSWORD, USER, Plan
+from columba.master.dev.plan import DOMAIN, PASSWORD, SCRIPTS, USER, Plan
 from columba.master.dev.prepare import prepare
 from tests.peers.process import Program, answers, free_port, run, wait_until
 
@@ -30,9 +30,9 @@ class Options:
     """What differs from the development server.
 
     relay "host:port" takes all mail that is not local. signs: domains that mail comes from, beside the local one
-    (all mail that leaves is signed). scripts: stage to Sieve text, instead of the default policy's (a stage that
-    has none by default is named in `more`). more: configuration appended as it is. environment: for the master
-    and its children. dns_port: of a name server on 127.0.0.1.
+    (all mail that leaves is signed). scripts: stage to Sieve text, instead of the default policy's. more:
+    configuration appended as it is. environment: for the master and its children. dns_port: of a name server on
+    127.0.0.1.
     """
 
     relay: str = ""
@@ -70,13 +70,18 @@ class Stack:
             trusted=self.options.trusted,
             dns_port=self.options.dns_port,
             own_users=can_have_own_users() if own is None else own,
-            more=self.options.more,
+            more=self.options.more + self._more_scripts(folder),
         )
         self.run_dir, self.log_path = self.plan.run, self.plan.log
         prepare(self.plan)
         for stage, text in self.options.scripts.items():
             self.plan.script(stage).write_text(text)
         self.start()
+
+    def _more_scripts(self, folder: Path) -> str:
+        """Return the settings of scripts that the development server has none of."""
+        more = [stage for stage in self.options.scripts if stage not in SCRIPTS]
+        return "".join(f"sieve_{stage} = {folder}/sieve/{stage}.sieve\n" for stage in more)
 
     def start(self) -> None:
         """Start the master (again, after kill_master or stop)."""
