@@ -23,7 +23,7 @@ from columba.common.hop.parts import make_chain, make_queue
 from columba.common.hop.serving import NOT_OURS, Serving
 from columba.common.ipc import wire
 from columba.common.ipc.server import Answer, Incoming
-from columba.common.lookup.open import open_table
+from columba.common.lookup.open import open_url
 from columba.common.net.check import Check
 from columba.common.net.tls import client_context
 from columba.common.off_loop import OffLoop
@@ -184,7 +184,7 @@ class Delivery(Serving):
     def _logins(self) -> Logins:
         settings, table = self._context.settings, None
         if settings.relay_credentials:
-            table = open_table(
+            table = open_url(
                 "relay_credentials", settings.relay_credentials, self._context.off_loop
             )
         return Logins(table, settings.relay_auth_in_clear)

@@ -53,9 +53,7 @@ class SieveFilter(Serving):
             cpu_ms=int(settings.sieve_max_cpu_time * 1000),
             options=make_options(settings),
         )
-        tables = open_tables(
-            {name: table.url for name, table in settings.lookup.items()}, context.off_loop
-        )
+        tables = open_tables(settings.lookup, context.off_loop)
         self._scripts = load_scripts(settings, self._limits, tables)
         sources = make_sources(settings, context.event)
         self._answers = Answers(tables, settings.lookup_timeout, sources)

@@ -24,7 +24,7 @@ SECRET_MIN: Final = 8  # octets
 
 def make_sources(settings: Settings, event: Event) -> Sources:
     """Return who is asked beside tables; raises ConfigError."""
-    dicts: dict[str, Dict] = open_dicts({name: each.url for name, each in settings.dict.items()})
+    dicts: dict[str, Dict] = open_dicts(settings.dict)
     if settings.sieve_state_dict not in dicts:
         raise ConfigError(f"sieve_state_dict: there is no dict {settings.sieve_state_dict!r}")
     dicts[MARKS] = dicts[settings.sieve_state_dict]

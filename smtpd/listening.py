@@ -16,7 +16,7 @@ from columba.common.config.schema import declarations
 from columba.common.errors import ConfigError
 from columba.common.ipc.master import Listener
 from columba.common.lookup.base import Table
-from columba.common.lookup.open import open_table
+from columba.common.lookup.open import open_url
 from columba.common.off_loop import OffLoop
 from columba.common.smtp.data import BareNewline
 from columba.common.smtp.extensions import chosen
@@ -87,7 +87,7 @@ def make_profile(listener: Listener, common: Listening, off_loop: OffLoop) -> Pr
 
 
 def _table(name: str, url: str, off_loop: OffLoop) -> Table | None:
-    return open_table(name, url, off_loop) if url else None
+    return open_url(name, url, off_loop) if url else None
 
 
 def _settings(listener: Listener, common: Listening) -> Listening:

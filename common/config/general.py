@@ -131,11 +131,32 @@ class DkimKeys:
 
 
 @dataclass(frozen=True)
-class LookupTable:
+class Account:
+    """Who we are at a server; what stands in its URL is the other way to say it."""
+
+    username: str = setting(Kind.STR, "", "Name to log in with; empty: that of the URL.")
+    password: str = setting(
+        Kind.STR, "", "Password to log in with; empty: that of the URL.", secret=True
+    )
+
+
+@dataclass(frozen=True)
+class LookupTable(Account):
     """`lookup NAME { … }`: a table that scripts ask."""
 
     url: str = setting(
         Kind.STR, "", "Where the table is, e.g. file:/etc/columba/users or inline:a=b.", secret=True
+    )
+    query: str = setting(
+        Kind.STR,
+        "",
+        "What is asked there, with %{user} for the key: SQL, an LDAP filter, a redis command.",
+    )
+    pool_size: int = setting(
+        Kind.UINT, "8", "Most connections of one process to the server of the table."
+    )
+    cache_ttl: float = setting(
+        Kind.TIME, "5 secs", "How long an answer of a server is remembered; 0: not at all."
     )
 
 
@@ -147,7 +168,7 @@ class Lookups:
 
 
 @dataclass(frozen=True)
-class DictStore:
+class DictStore(Account):
     """`dict NAME { … }`: values that scripts keep."""
 
     url: str = setting(

@@ -1,7 +1,7 @@
 """What every look-up table offers.
 
-A table that can't answer raises UnavailableError: never "not found". What a table has in memory it tells at once, by
-`peek`, so that a script that asks it is not suspended.
+Pure: a protocol. A table that can't answer raises UnavailableError: never "not found". What a table has in memory it
+tells at once, by `peek`, so that a script that asks it is not suspended.
 """
 
 from enum import Enum

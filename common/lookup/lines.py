@@ -13,8 +13,8 @@ from columba.common.errors import ConfigError
 def parse_lines(text: str, file: str) -> Mapping[str, str]:
     """Return the entries of a `key value` table; raises ConfigError with file and line."""
     entries: dict[str, str] = {}
-    for number, line in _logical_lines(text):
-        key, _, value = line.partition(" ")
+    for number, line in logical_lines(text):
+        key, _, value = " ".join(line.split()).partition(" ")
         _add(entries, key, value.strip(), file, number)
     return entries
 
@@ -49,7 +49,8 @@ def _add(entries: dict[str, str], key: str, value: str, file: str, line: int) ->
     entries[lower] = value
 
 
-def _logical_lines(text: str) -> list[tuple[int, str]]:
+def logical_lines(text: str) -> list[tuple[int, str]]:
+    """Return the lines that are no comments, with their numbers; a continued one is joined by a blank."""
     lines: list[tuple[int, str]] = []
     for number, raw in enumerate(text.split("\n"), 1):
         if not raw.strip() or raw.lstrip().startswith("#"):
@@ -57,5 +58,5 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
         if raw[0] in " \t" and lines:
             lines[-1] = lines[-1][0], f"{lines[-1][1]} {raw.strip()}"
         else:
-            lines.append((number, " ".join(raw.split())))
+            lines.append((number, raw.strip()))
     return lines

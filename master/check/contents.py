@@ -6,12 +6,15 @@ Each mistake is a ConfigError with the place where it is mended: the line that n
 import contextlib
 import os
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from columba.common.config.load import thaw
 from columba.common.config.resolve import Resolver
+from columba.common.dict.open import open_dict
 from columba.common.errors import ConfigError, StoreError
+from columba.common.lookup.open import check_table
 from columba.delivery.signer import keys
 from columba.delivery.signer.settings import Settings as SignerSettings
 from columba.master.errors import StartError
@@ -37,6 +40,7 @@ def check_contents(names: list[str], master: MasterSettings, resolver: Resolver)
     if "dkim" in names:
         _check_keys(master, resolver)
     if "sieve" in names:
+        _check_tables(resolver)
         _check_scripts(resolver)
 
 
@@ -127,6 +131,28 @@ def _check_keys(master: MasterSettings, resolver: Resolver) -> None:
             raise where.error(f"key_file: {key.key_file}: {error.text}") from error
         if not may_read(Path(key.key_file), who):
             raise where.error(f"key_file: {key.key_file} can't be read by the user {service.user}")
+
+
+def _check_tables(resolver: Resolver) -> None:
+    """Look-up tables and dicts; a mistake in a file has its own line, else it is the section's."""
+    settings = thaw(SieveSettings, resolver.settings("sieve"))
+    for name, table in settings.lookup.items():
+        with _at_section(resolver, "lookup", name):
+            check_table(name, table)
+    for name, store in settings.dict.items():
+        with _at_section(resolver, "dict", name):
+            open_dict(name, store)
+
+
+@contextlib.contextmanager
+def _at_section(resolver: Resolver, kind: str, name: str) -> Iterator[None]:
+    """Let mistakes without a place be those of a section."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.file:
+            raise
+        raise resolver.root.sections[kind][name].error(error.text) from error
 
 
 def _check_scripts(resolver: Resolver) -> None:

@@ -1,14 +1,17 @@
 """What every dict promises, whatever it is kept in."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from columba.common.dict.base import Add, Dict, Drop, Put
 from columba.common.dict.memory import MemoryDict
+from columba.common.dict.redis import RedisDict
 from columba.common.dict.sqlite import SqliteDict
+from tests.peers.all import open_folder
+from tests.peers.databases import Redis
 
 T = 5.0
 
@@ -18,9 +21,25 @@ class Hands:
 
     def __init__(self) -> None:
         self.now_s = 1_000_000.0
+        self.server: Redis | None = None
 
     def __call__(self) -> float:
         return self.now_s
+
+    def turn(self, seconds: int) -> None:
+        """Let time pass; a server, whose clock nobody turns, has the lives of its values shortened."""
+        self.now_s += seconds
+        for key in self.server.cli("KEYS", "*").split() if self.server else ():
+            left = int(self.server.cli("PTTL", key)) if self.server else 0
+            if left >= 0 and self.server:
+                self.server.cli("PEXPIRE", key, str(left - seconds * 1000))
+
+
+@pytest.fixture(autouse=True)
+async def let_go() -> AsyncIterator[None]:
+    """Let the loop close what a test has closed."""
+    yield
+    await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -28,13 +47,27 @@ def hands() -> Hands:
     return Hands()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="module")
+def redis() -> Iterator[Redis]:
+    with open_folder() as folder:
+        server = Redis(folder)
+        yield server
+        server.stop()
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("redis", marks=pytest.mark.peer)])
 def store(request: pytest.FixtureRequest, tmp_path: Path, hands: Hands) -> Iterator[Dict]:
-    made: Dict = (
-        MemoryDict(now_s=hands)
-        if request.param == "memory"
-        else SqliteDict(tmp_path / "dict.db", now_s=hands)
-    )
+    made: Dict
+    match request.param:
+        case "memory":
+            made = MemoryDict(now_s=hands)
+        case "sqlite":
+            made = SqliteDict(tmp_path / "dict.db", now_s=hands)
+        case _:
+            server: Redis = request.getfixturevalue("redis")
+            server.cli("FLUSHALL")
+            hands.server = server
+            made = RedisDict("d", server.url, password="secret")
     yield made
     made.close()
 
@@ -51,18 +84,18 @@ async def test_values_are_set_replaced_and_deleted(store: Dict) -> None:
 
 async def test_what_has_expired_is_not_there(store: Dict, hands: Hands) -> None:
     await store.set("k", "v", T, expires_s=10)
-    hands.now_s += 9
+    hands.turn(9)
     assert await store.get("k", T) == "v"
-    hands.now_s += 1
+    hands.turn(1)
     assert await store.get("k", T) is None
     assert await store.set_new("k", "w", T) == "w"
 
 
 async def test_a_number_expires_from_its_first_increment(store: Dict, hands: Hands) -> None:
     assert await store.increment("n", 2, T, expires_s=10) == 2
-    hands.now_s += 9
+    hands.turn(9)
     assert await store.increment("n", -1, T, expires_s=10) == 1
-    hands.now_s += 1
+    hands.turn(1)
     assert await store.increment("n", 5, T, expires_s=10) == 5
 
 

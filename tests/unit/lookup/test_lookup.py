@@ -5,11 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from columba.common.config.general import LookupTable
+from columba.common.config.load import defaults
 from columba.common.errors import ConfigError, UnavailableError
 from columba.common.lookup.lines import parse_inline, parse_lines, parse_passwd
 from columba.common.lookup.open import open_table, open_tables
 from columba.common.lookup.tables import CHECK_S, FileTable
 from columba.common.off_loop import OffLoop
+
+
+def settings(url: str, query: str = "") -> LookupTable:
+    return defaults(LookupTable, url=url, query=query)
 
 
 def test_lines_have_comments_continuations_and_empty_values() -> None:
@@ -35,7 +41,7 @@ async def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "t"
     path.write_text("a 1\n")
     off_loop = OffLoop(1, "t")
-    table = open_table("t", f"file:{path}", off_loop)
+    table = open_table("t", settings(f"file:{path}"), off_loop)
     assert isinstance(table, FileTable)
     assert await table.get("A", 5) == "1"
     path.write_text("a 22\n")
@@ -50,7 +56,7 @@ async def test_a_file_that_is_spoilt_is_unavailable_not_empty(tmp_path: Path, sp
     path = tmp_path / "t"
     path.write_text("a 1\n")
     off_loop = OffLoop(1, "t")
-    table = open_table("t", f"file:{path}", off_loop)
+    table = open_table("t", settings(f"file:{path}"), off_loop)
     assert isinstance(table, FileTable)
     assert await table.get("a", 5) == "1"
     match spoil:
@@ -70,9 +76,28 @@ async def test_a_file_that_is_spoilt_is_unavailable_not_empty(tmp_path: Path, sp
     off_loop.close()
 
 
-@pytest.mark.parametrize("url", ["file:relative", "ldap://x", "", "inline:a,a"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:relative",
+        "cidr:x",
+        "ldap://x",
+        "",
+        "inline:a,a",
+        "sqlite:x",
+        "sqlite:/x",
+        "pgsql://host",
+        "mysql://host",
+        "redis://host/zero",
+        "redis+unix:x",
+        "socketmap:inet:host:name",
+        "socketmap:unix:/path",
+        "tcp:host",
+        "userdb:socket",
+    ],
+)
 def test_a_wrong_url_is_a_configuration_error(url: str) -> None:
     off_loop = OffLoop(1, "t")
     with pytest.raises(ConfigError):
-        open_tables({"t": url}, off_loop)
+        open_tables({"t": settings(url)}, off_loop)
     off_loop.close()

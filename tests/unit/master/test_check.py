@@ -109,6 +109,25 @@ def test_a_script_with_a_mistake_is_named_with_line_and_column(tmp_path: Path) -
     assert content_error(tmp_path, text) == words
 
 
+def test_a_table_or_dict_that_cant_be_used_is_named_with_its_line(tmp_path: Path) -> None:
+    base = "services = sieve\nsieve_rcpt =\nsieve_route =\nsieve_data =\n"
+    place = "D/columba.conf line 8: "
+    for section, words in (
+        ("lookup t {\n  url = mongo:x\n}\n", "lookup t: no table of kind 'mongo'"),
+        (
+            "lookup t {\n  url = sqlite:/x\n  query = select 1\n}\n",
+            "lookup t: the query has no place",
+        ),
+        ("dict d {\n  url = sqlite:x\n}\n", "dict d: sqlite: needs an absolute path"),
+    ):
+        assert content_error(tmp_path, base + section).startswith(place + words)
+    (tmp_path / "aliases").write_text("root: ann@x\nbin: |/bin/cat\n")
+    text = f"{base}lookup t {{\n  url = aliases:{tmp_path}/aliases\n}}\n"
+    assert content_error(tmp_path, text).startswith(
+        "D/aliases line 2: alias bin: commands are not run"
+    )
+
+
 def test_a_key_that_cant_be_used_is_named_with_its_line(tmp_path: Path) -> None:
     text = "services = dkim\ndkim x.test {\n  selector = s\n  key_file = key.pem\n}\n"
     assert content_error(tmp_path, text).startswith(

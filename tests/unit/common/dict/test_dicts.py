@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from columba.common.config.general import DictStore
+from columba.common.config.load import defaults
 from columba.common.dict.memory import MemoryDict
 from columba.common.dict.open import open_dicts
 from columba.common.dict.sqlite import SWEEP_S, SqliteDict
@@ -65,7 +67,9 @@ async def test_a_locked_file_is_late_not_empty(tmp_path: Path) -> None:
     other.close()
 
 
-@pytest.mark.parametrize("url", ["", "sqlite:relative", "memory:x", "file:/x"])
+@pytest.mark.parametrize(
+    "url", ["", "sqlite:relative", "memory:x", "file:/x", "redis://h/x", "redis://h/0?pool=0"]
+)
 def test_a_wrong_url_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigError):
-        open_dicts({"d": url})
+        open_dicts({"d": defaults(DictStore, url=url)})
