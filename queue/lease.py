@@ -28,6 +28,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     life: str = ""
     count: int = 0
     empty: bool = False  # free, and nothing is left below env/<owner>/
+    offered: bool = False  # free, and anybody may have it at once
     extra: Map = {}
 
     @property
@@ -59,13 +60,15 @@ def renewed(lease: Lease) -> Lease:
 def taken(lease: Lease, holder: str, life: str) -> Lease:
     """Return the lease as a new holder, or its holder in a new life, writes it."""
     return msgspec.structs.replace(
-        lease, epoch=lease.epoch + 1, holder=holder, life=life, count=0, empty=False
+        lease, epoch=lease.epoch + 1, holder=holder, life=life, count=0, empty=False, offered=False
     )
 
 
-def freed(lease: Lease, empty: bool) -> Lease:
-    """Return the lease as its holder leaves it."""
-    return msgspec.structs.replace(lease, holder="", count=lease.count + 1, empty=empty)
+def freed(lease: Lease, empty: bool, offered: bool = False) -> Lease:
+    """Return the lease as its holder leaves it; offered: it does not mean to come back soon."""
+    return msgspec.structs.replace(
+        lease, holder="", count=lease.count + 1, empty=empty, offered=offered and not empty
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +110,6 @@ def may_adopt(sighting: Sighting, terms: Terms, now_ns: int) -> bool:
     """Tell whether a lease has not changed for ttl, by our own clock, and guards anything at all."""
     if not sighting.lease.holder and sighting.lease.empty:
         return False
+    if not sighting.lease.holder and sighting.lease.offered:
+        return True
     return now_ns - sighting.since_ns >= terms.ttl_ns

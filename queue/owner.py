@@ -7,6 +7,7 @@ What may be done under a lease is asked at `Holding.is_held`; what follows from 
 business of the two callbacks.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ from columba.common.errors import (
     ColumbaError,
     ConditionError,
     NotFoundError,
+    RefusedError,
     StoreError,
     UnavailableError,
 )
@@ -29,6 +31,7 @@ from columba.queue.node import Node
 from columba.queue.store.base import ABSENT, match
 from columba.queue.store.calls import StoreCalls
 
+OWNER: Final = re.compile(r"[0-9a-f]{12}-[0-9]{1,4}")
 _OWNERS: Final = 1000
 _LOCAL_S: Final = 10.0
 
@@ -73,13 +76,24 @@ class Owners:
         self._held: dict[str, Holding] = {}
         self._seen: dict[str, Sighting] = {}
         self._main = ""
+        self.is_away = False  # we want no lease, by order
         self.on_gain: Callable[[str], None] = _ignore
         self.on_loss: Callable[[str], None] = _ignore
 
     @property
     def main(self) -> Holding | None:
-        """Return our own lease, under which new mail is stored; None while we have none."""
-        return self._held.get(self._main)
+        """Return our own lease, under which new mail is stored; None while we have none, or want none."""
+        return None if self.is_away else self._held.get(self._main)
+
+    @property
+    def node_name(self) -> str:
+        """Return the name of this node."""
+        return self._node.name
+
+    @property
+    def seen(self) -> dict[str, Sighting]:
+        """Return the leases of others, as they were when last looked at."""
+        return dict(self._seen)
 
     @property
     def owners(self) -> list[str]:
@@ -100,6 +114,16 @@ class Owners:
         now_ns = self._clock.boottime_ns()
         has = self._held.get(holding.owner) is holding
         return has and self._terms.is_held(holding.began_ns, now_ns)
+
+    def is_stale(self, sighting: Sighting) -> bool:
+        """Tell whether a lease of somebody else has not changed for ttl."""
+        return self._clock.boottime_ns() - sighting.since_ns >= self._terms.ttl_ns
+
+    def age_s(self, owner: str) -> float:
+        """Return the seconds since our lease was renewed, or somebody else's was first seen as it is."""
+        holding, sighting = self._held.get(owner), self._seen.get(owner)
+        since_ns = holding.began_ns if holding else sighting.since_ns if sighting else 0
+        return (self._clock.boottime_ns() - since_ns) / 1e9 if since_ns else 0.0
 
     def end_ns(self, holding: Holding) -> int:
         """Return until when (CLOCK_BOOTTIME) we may act under a lease, as of now."""
@@ -135,20 +159,36 @@ class Owners:
                     "A lease can't be renewed", owner=holding.owner, error=str(error)
                 )
         try:
-            if self.main is None:
+            if self.main is None and not self.is_away:
                 await self.begin()
             await self.look()
         except StoreError as error:
             self._event.warning("Leases can't be read", error=str(error))
 
-    async def release(self, owner: str, is_empty: bool) -> None:
-        """Give a lease up, telling whether any records are left under it."""
+    async def take_over(self, owner: str) -> None:
+        """Take a lease by order, whether its holder lives or not.
+
+        RefusedError when it is ours, or its process lives on this machine; NotFoundError, StoreError.
+        """
+        if owner in self._held or self.is_away:
+            raise RefusedError(f"{owner} is ours already" if owner in self._held else "we are away")
+        if not OWNER.fullmatch(owner):
+            raise RefusedError(f"{owner[:40]!r} is no owner")
+        key = leases.key_of(owner)
+        found = await self._store.get(key)
+        lease = leases.decode(found.data)
+        await self._adopt(Sighting(lease, found.etag, self._clock.boottime_ns()))
+        if owner not in self._held:
+            raise RefusedError(f"{owner}: its process lives on this machine, or was faster")
+
+    async def release(self, owner: str, is_empty: bool, is_offered: bool = False) -> None:
+        """Give a lease up, telling whether any records are left under it; offered: others may have it at once."""
         holding = self._held.get(owner)
         if holding is None:
             return
         self._lose(holding)
         try:
-            freed = leases.encode(leases.freed(holding.lease, is_empty))
+            freed = leases.encode(leases.freed(holding.lease, is_empty, is_offered))
             await self._store.put(leases.key_of(owner), freed, match(holding.etag))
         except StoreError as error:
             self._event.warning("A lease can't be given up", owner=owner, error=str(error))
@@ -234,7 +274,7 @@ class Owners:
                 if sighting is not None:
                     seen[owner] = sighting
         self._seen = seen
-        for sighting in list(seen.values()):
+        for sighting in list(seen.values()) if not self.is_away else ():
             if leases.may_adopt(sighting, self._terms, self._clock.boottime_ns()):
                 await self._adopt(sighting)
 

@@ -35,15 +35,17 @@ class Runs:
         self._stock, self._attempts, self._spawn = stock, attempts, spawn
         self._watched = 0
         self.is_stopped = False
+        self.is_paused = False  # by an administrator: nothing is begun, what runs goes on
 
     async def work(self) -> None:
         """Begin what is due, until stopped."""
         schedule, wake, clock = self._stock.schedule, self._stock.wake, self._stock.clock
         while not self.is_stopped:
             wake.clear()
-            for key in schedule.begin(clock.wall_s()):
+            for key in () if self.is_paused else schedule.begin(clock.wall_s()):
                 self._spawn(self._job(key), "queue run")
-            wait_s = None if schedule.is_full else schedule.wait_s(clock.wall_s())
+            is_idle = schedule.is_full or self.is_paused
+            wait_s = None if is_idle else schedule.wait_s(clock.wall_s())
             try:
                 async with asyncio.timeout(_IDLE_S if wait_s is None else min(wait_s, _IDLE_S)):
                     await wake.wait()
@@ -53,7 +55,7 @@ class Runs:
     async def watch(self) -> None:
         """Look at messages whose deadline is over, until stopped."""
         while not self.is_stopped:
-            room = _WATCHED - self._watched
+            room = 0 if self.is_paused else _WATCHED - self._watched
             for key in self._stock.schedule.overdue(self._stock.now_s, room):
                 self._watched += 1
                 self._spawn(self._watch(key), "deadline")

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from columba.common.admin import AdminServer
+from columba.common.admin import AdminServer, Row
 from columba.common.clock import SystemClock
 from columba.common.errors import StoreError
 from columba.common.hop.answered import Answerer
@@ -25,6 +25,8 @@ from columba.common.service import Context
 from columba.queue.attempt import Attempts, Limits
 from columba.queue.body import Bodies
 from columba.queue.bounce import Bounces, Sender
+from columba.queue.cluster import PREFIX as CLUSTER
+from columba.queue.cluster import Cluster
 from columba.queue.control import Control
 from columba.queue.destination import Probing
 from columba.queue.fence import Fence
@@ -84,7 +86,7 @@ class QueueService:
         self._context.spawn(self._essential(self._keep()), "keeper")
         birth = self._context.birth
         self._admin = AdminServer(
-            birth.run / "admin" / f"queue.{birth.slot}", self._control.ask, self._context.event
+            birth.run / "admin" / f"queue.{birth.slot}", self._ask_admin, self._context.event
         )
         await self._admin.start()
         self._server: Server = self._context.serve(self._handle, self._unsent)
@@ -171,6 +173,7 @@ class QueueService:
         self._build_work(shelf)
         self._build_upkeep()
         self._control = Control(self._stock)
+        self._cluster = Cluster(self._stock, self._owners, self._runs, self._context.name)
 
     def _build_work(self, shelf: Shelf) -> None:
         settings, event = self._context.settings, self._context.event
@@ -211,6 +214,14 @@ class QueueService:
             changed=self._context.changed,
         )
         self._owners.on_gain = self._upkeep.gained
+
+    async def _ask_admin(self, command: str, request: dict[str, object]) -> list[Row]:
+        if not command.startswith(CLUSTER):
+            return await self._control.ask(command, request)
+        try:
+            return await self._cluster.ask(command, request)
+        finally:
+            self._context.changed()  # whether mail is taken
 
     async def _handle(self, call: Incoming) -> Served:
         try:

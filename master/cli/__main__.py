@@ -15,6 +15,7 @@ from columba.common.config.load import DEFAULT_PATH
 from columba.common.errors import EX_USAGE
 from columba.master.cli import (
     cmd_auth,
+    cmd_cluster,
     cmd_config,
     cmd_dkim,
     cmd_log,
@@ -22,6 +23,7 @@ from columba.master.cli import (
     cmd_server,
     cmd_sieve,
     cmd_smtp,
+    cmd_store,
     cmd_who,
 )
 from columba.master.cli.output import FORMATS
@@ -46,6 +48,8 @@ for each in (
     cmd_config,
     cmd_log,
     cmd_queue,
+    cmd_store,
+    cmd_cluster,
     cmd_dkim,
     cmd_sieve,
     cmd_auth,

@@ -100,6 +100,13 @@ def open_store(settings: StoreSettings, timeout_s: float = 10.0) -> ObjectStore:
     )
 
 
+def open_plain(plan: Plan, timeout_s: float) -> ObjectStore:
+    """Return the store of a plan, neither tried out nor with encryption before it; ConfigError, StoreError."""
+    if isinstance(plan.where, Place):
+        return S3Store(plan.where, timeout_s)
+    return FileStore(plan.where)
+
+
 def load_ring(path: str) -> Ring:
     """Return the keys in a file; ConfigError also when others may read it."""
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from columba.common.errors import NotFoundError, RefusedError
 from columba.common.log.event import Event
 from columba.common.log.level import Level
 from columba.common.off_loop import OffLoop
@@ -273,3 +274,51 @@ async def test_a_lease_of_ours_that_can_t_be_read_is_named_and_another_taken(
         holding = await second.begin()
         assert holding.owner != broken and second.is_held(holding)
         assert any(leases.key_of(broken) in line for line in world.lines)
+
+
+async def test_what_is_given_away_is_taken_at_once_and_not_taken_back(tmp_path: Path) -> None:
+    async with world_in(tmp_path) as world:
+        leaving, other = world.process("a"), world.process("b")
+        owner = (await leaving.begin()).owner
+        await other.begin()
+        leaving.is_away = True
+        await leaving.release(owner, is_empty=False, is_offered=True)
+        await leaving.turn()
+        assert leaving.owners == []
+        await other.turn()
+        assert owner in other.owners
+        assert not world.lease(owner).offered
+        await leaving.turn()
+        assert leaving.owners == [], "not even of those that are stale"
+        leaving.is_away = False
+        await leaving.turn()
+        assert leaving.main is not None
+        assert leaving.main.owner != owner
+
+
+async def test_a_takeover_by_order_displaces_a_living_holder(tmp_path: Path) -> None:
+    async with world_in(tmp_path) as world:
+        holder, other = world.process("a"), world.process("b")
+        old = await holder.begin()
+        await other.begin()
+        await other.take_over(old.owner)
+        assert old.owner in other.owners and world.lease(old.owner).epoch == 2
+        await holder.turn()
+        assert holder.lost == [old.owner] and not holder.is_held(old)
+        with pytest.raises(RefusedError, match="ours already"):
+            await other.take_over(old.owner)
+
+
+async def test_a_takeover_is_refused_where_the_process_lives_on_this_machine(
+    tmp_path: Path,
+) -> None:
+    async with world_in(tmp_path) as world:
+        holder, sibling = world.process("a"), world.process("a")
+        owner = (await holder.begin()).owner
+        await sibling.begin()
+        with pytest.raises(RefusedError, match="lives on this machine"):
+            await sibling.take_over(owner)
+        with pytest.raises(RefusedError, match="no owner"):
+            await sibling.take_over("../body/x")
+        with pytest.raises(NotFoundError):
+            await sibling.take_over("0123456789ab-7")
