@@ -5,6 +5,7 @@ A proxy that we believe has said who the client really is (proxied.py): then its
 
 import os
 import ssl
+import time
 from asyncio import BaseTransport
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ def make_session(
     session.port = ends.port
     session.local_ip, session.local_port = ends.local_ip, ends.local_port
     session.hides_client = profile.settings.submission_hide_client
+    session.since_s = time.time()
     session.in_trusted_network = is_within(session.ip, trusted)
     return session
 

@@ -30,14 +30,17 @@ from columba.common.smtp.state import IN_MESSAGE, Phase
 from columba.smtpd.answer import soften
 from columba.smtpd.arrival import Ends, make_session, note_tls
 from columba.smtpd.commands import auth, data
-from columba.smtpd.conversation import Conversation, Response, Result, Then, delay_s, judged, say
+from columba.smtpd.conversation import Conversation, Response, Result, Then, say
 from columba.smtpd.dispatch import dispatch
 from columba.smtpd.handoff import Told
 from columba.smtpd.listening import Profile
-from columba.smtpd.session import Role
+from columba.smtpd.opening import greeting, is_plain, opening
+from columba.smtpd.pace import PATIENCE, Pace
+from columba.smtpd.session import Role, Session
 from columba.smtpd.shared import Shared
+from columba.smtpd.tarpit import hold_back, tarpit_s
 
-HIGH_WATER: Final = 256 * 1024  # octets that wait in the codec while a job runs
+HIGH_WATER: Final = 64 * 1024  # octets that wait in the codec while a job runs
 HANDSHAKE_S: Final = 30.0
 LAST_WORD_S: Final = 5.0  # for the client's close after our last reply
 FLUSH_S: Final = 30.0  # for the client to read that reply
@@ -47,8 +50,8 @@ TURN: Final = 100  # events that are answered before other connections have thei
 class Registry(Protocol):
     """The service, as its connections see it."""
 
-    def opened(self, connection: "Connection") -> str:
-        """Count a connection in; return why it is refused, or ""."""
+    def opened(self, connection: "Connection") -> Reply | None:
+        """Count a connection in; return the refusal if there is no room for it."""
         ...
 
     def closed(self, connection: "Connection") -> None:
@@ -61,8 +64,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_conversation", "_early", "_is_ending", "_is_full", "_is_half", "_is_lost", "_is_paused", "_is_retiring",
-        "_is_scheduled", "_job", "_last_input", "_loop", "_profile", "_registry", "_said", "_shared", "_timer", "_told",
-        "_transport", "core", "ip",
+        "_is_scheduled", "_job", "_last_input", "_loop", "_pace", "_profile", "_registry", "_said", "_shared", "_timer",
+        "_told", "_transport", "core", "ip",
     )  # fmt: skip
 
     def __init__(
@@ -76,7 +79,8 @@ class Connection(asyncio.Protocol):
         self._told: list[Told] = []  # answers that the client is not known to have
         self._is_ending = self._is_full = self._is_lost = self._is_paused = False
         self._is_retiring = self._is_scheduled = self._is_half = False
-        self._last_input = 0.0
+        self._pace: Pace | None = None  # of a message that comes in
+        self._last_input = 0.0  # when the last whole command, or a piece of a message, had come
         self.ip = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -91,19 +95,18 @@ class Connection(asyncio.Protocol):
         self._conversation.secure = note_tls(transport, self._shared.tls, session)
         self._last_input = self._loop.time()
         if refusal := self._registry.opened(self):
-            self._hang_up(refusal)
+            self._write_last(refusal)
             return
         self._arm(self._shared.settings.command_timeout)
-        if self._shared.stages.has("connect"):
-            self._start(self._ask_connect())
+        if is_plain(self._conversation):
+            self._transport.write(self.core.greet(greeting(self._conversation)))
         else:
-            self._greet()
+            self._start(self._open())
 
     def data_received(self, data: bytes) -> None:
         """Take input; it also shows that the client has our last answer."""
         if self._told:
             self._tell()
-        self._last_input = self._loop.time()
         if self._is_ending:
             return
         if self.core.phase is Phase.GREETING:
@@ -166,20 +169,22 @@ class Connection(asyncio.Protocol):
         """Cut the connection."""
         self._transport.abort()
 
-    def _greet(self) -> None:
-        self._transport.write(self.core.greet(self._conversation.greeting()))
+    def kick(self) -> None:
+        """Close with 421, a message that is coming in or not; one that is on its way is answered first."""
+        self._is_retiring = True
+        if self._job is None:
+            self._hang_up("Ended by an administrator", "4.7.0")
 
-    async def _ask_connect(self) -> Response:
-        verdict = await self._shared.stages.ask("connect", self._conversation.session)
-        await asyncio.sleep(delay_s(verdict))
-        response = judged(verdict, codes.OK)
-        reply = response.replies[0]
-        if not self._is_lost and reply.positive:
-            self._greet()
-        elif not self._is_lost:
+    @property
+    def session(self) -> Session:
+        """Return who this is."""
+        return self._conversation.session
+
+    async def _open(self) -> Response:
+        reply = await opening(self._conversation)
+        if not self._is_lost:
             self._transport.write(self.core.greet(reply))
-            return Response((), Then.CLOSE)
-        return Response(())
+        return Response((), Then.GO_ON if reply.positive else Then.CLOSE)
 
     def _pump(self) -> None:
         """Answer events until one must wait, there is none, or others have their turn."""
@@ -222,15 +227,18 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _handle(self, event: Event) -> None:
+        self._last_input = self._loop.time()
         match event:
             case CommandReceived(command):
                 self._take(dispatch(self._conversation, command))
             case Body():
+                self._count(len(event.data))
                 if data.body(self._conversation, event):
                     self._start(data.flush(self._conversation))
             case EndOfChunk():
                 self._finish(data.chunk(self._conversation, event))
             case EndOfBody():
+                self._pace = None
                 self._start(data.end(self._conversation, event))
             case AuthLine(text):
                 self._take(auth.line(self._conversation, text))
@@ -239,6 +247,12 @@ class Connection(asyncio.Protocol):
                 if reset:
                     self._conversation.reset()
                 self._finish(say(reply, Then.CLOSE if close else Then.GO_ON))
+
+    def _count(self, octets: int) -> None:
+        if self._pace is None:
+            self._pace = Pace()
+            self._arm(self._profile.settings.data_rate_grace / PATIENCE)
+        self._pace.add(octets)
 
     def _take(self, result: Result) -> None:
         if isinstance(result, Response):
@@ -269,6 +283,9 @@ class Connection(asyncio.Protocol):
             if response.told is not None:
                 self._shared.handoff.untold(response.told)
             self._conversation.reset()
+            return
+        if delay_s := tarpit_s(self._conversation, response):
+            self._start(hold_back(response, delay_s))
             return
         if response.then is Then.TLS:
             self._transport.pause_reading()
@@ -369,7 +386,13 @@ class Connection(asyncio.Protocol):
             return
         timeout_s = self._shared.settings.command_timeout
         left_s = self._last_input + timeout_s - self._loop.time()
-        if self._job is not None or left_s > 0:
-            self._arm(max(left_s, 1.0))
-            return
-        self._hang_up("Timeout while waiting for input", "4.4.2")
+        if self._pace is not None and (self._job is not None or self._is_paused):
+            self._pace.pause()  # it is us who do not read
+        minimum = self._profile.settings.data_rate_minimum
+        if self._pace is not None and self._pace.is_too_slow(self._loop.time(), minimum):
+            self._hang_up("Your message comes too slowly", "4.4.2")
+        elif self._job is not None or left_s > 0:
+            grace_s = self._profile.settings.data_rate_grace / PATIENCE
+            self._arm(max(min(left_s, grace_s) if self._pace else left_s, min(1.0, grace_s)))
+        else:
+            self._hang_up("Timeout while waiting for input", "4.4.2")

@@ -60,6 +60,7 @@ class Response:
     replies: tuple[Reply, ...]
     then: Then = Then.GO_ON
     told: Told | None = None
+    is_late: bool = False  # it was held back long enough
 
 
 Result = Response | Coroutine[object, object, Response]
@@ -74,8 +75,8 @@ class Conversation:
     """One client's conversation. auth_number is the open authentication exchange, 0 if there is none."""
 
     __slots__ = (
-        "auth_number", "calls", "core", "profile", "receiver", "reserved", "secure", "session", "shared",
-        "transaction",
+        "auth_check", "auth_number", "calls", "core", "profile", "receiver", "reserved", "secure",
+        "session", "shared", "transaction", "unknown",
     )  # fmt: skip
 
     def __init__(
@@ -85,7 +86,8 @@ class Conversation:
         self.transaction: Transaction | None = None
         self.receiver: Receiver | None = None
         self.reserved = 0  # octets of the spool, from MAIL with SIZE= until DATA
-        self.auth_number = 0
+        self.auth_number = self.auth_check = 0  # the latter sums up what the client said in it
+        self.unknown = 0  # recipients that were refused as unknown
         self.secure: ssl.SSLObject | None = None  # of the connection, while it is encrypted
         self.calls: list[Call] = []  # calls into the chain, to be cancelled if the client leaves
 
@@ -190,6 +192,14 @@ class Conversation:
         if self.auth_number and self.shared.auth is not None:
             self.shared.auth.cancel(self.auth_number)
         self.auth_number = 0
+
+
+def limited(conversation: Conversation, reason: str) -> Response:
+    """Return the 421 of a limit that a client has reached."""
+    hostname, session = conversation.shared.settings.hostname, conversation.session
+    event = conversation.shared.event
+    event.info("Limit reached", session=session.id, ip=session.ip, reason=reason)
+    return say(codes.unavailable(hostname, reason, "4.7.0"), Then.CLOSE)
 
 
 def judged(verdict: wire.Verdict, ok: Reply) -> Response:

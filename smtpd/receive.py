@@ -15,15 +15,29 @@ from columba.common.off_loop import OffLoop
 from columba.common.smtp.data import HeaderCut
 
 FLUSH_AT: Final = 256 * 1024
+FLUSH_TIGHT: Final = 4096  # where memory is tight
 WRITE_S: Final = 30.0
 
 
 class Spool:
-    """The spool folder as one process uses it, with the room that it may take."""
+    """The spool folder as one process uses it, with the room that it may take, there and in memory."""
 
-    def __init__(self, folder: Path, process: str, off_loop: OffLoop, limit: int) -> None:
+    def __init__(
+        self, folder: Path, process: str, off_loop: OffLoop, limit: int, memory: int = 1 << 62
+    ) -> None:
         self.folder, self.process, self.off_loop = folder, process, off_loop
         self._limit, self.used = limit, 0
+        self._memory, self.held = memory, 0  # octets of messages in memory
+
+    @property
+    def is_tight(self) -> bool:
+        """Tell whether half of the memory is used: messages go to the spool early."""
+        return self.held > self._memory // 2
+
+    @property
+    def is_out_of_memory(self) -> bool:
+        """Tell whether all of it is used."""
+        return self.held > self._memory
 
     def take(self, octets: int) -> bool:
         """Take room; return False, and take none, when there is not so much."""
@@ -46,6 +60,7 @@ class Receiver:
         self._waiting = 0  # octets in _chunks
         self._taken = reserved  # octets of spool room
         self._written = 0
+        self._held = 0  # octets in memory, header and all
         self._spool, self._inline = spool, inline
         self._name = spool_name(id, 1, spool.process)
         self._writer: SpoolWriter | None = None
@@ -71,12 +86,20 @@ class Receiver:
 
     def add(self, data: bytes) -> bool:
         """Take octets of the message; return True when flush() is due."""
+        if self._spool.is_out_of_memory and not self.is_full:
+            self.is_full = True
+            self._chunks, self._waiting = [], 0
+            self._release(self._held)
+        if not self.is_full:
+            self._held += len(data)
+            self._spool.held += len(data)
         return self._add_body(self._cut.feed(data))
 
     async def flush(self) -> None:
         """Write what is in memory to the spool. Raises StoreError."""
         data = b"".join(self._chunks)
         self._chunks, self._waiting = [], 0
+        self._release(len(data))
         more = max(0, self._written + len(data) - self._taken)
         if not self._spool.take(more):
             self.is_full = True
@@ -108,10 +131,15 @@ class Receiver:
         self._spool.give_back(self._taken)
         self._taken = 0
         self._chunks.clear()
+        self._release(self._held)
+
+    def _release(self, octets: int) -> None:
+        self._held -= octets
+        self._spool.held -= octets
 
     def _add_body(self, body: bytes) -> bool:
         if not body or self.is_full or self._cut.too_big:
             return False
         self._chunks.append(body)
         self._waiting += len(body)
-        return self._waiting >= FLUSH_AT
+        return self._waiting >= (FLUSH_TIGHT if self._spool.is_tight else FLUSH_AT)

@@ -4,19 +4,20 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from columba.common.errors import ConfigError, PeerError, RemoteProtocolError
 from columba.common.ipc.master import Listener
 from columba.common.service import Context
+from columba.common.smtp import codes
+from columba.common.smtp.codes import Reply
 from columba.smtpd.accepting import Acceptor, Admit, peer_of
 from columba.smtpd.arrival import Ends, plain_ip
 from columba.smtpd.connection import HANDSHAKE_S, Connection
 from columba.smtpd.listening import Profile, make_profile
 from columba.smtpd.proxied import read_header
-from columba.smtpd.session import Role, is_within
+from columba.smtpd.session import Role, Session, is_within
 from columba.smtpd.settings import Settings
 from columba.smtpd.shared import make_shared
 from columba.smtpd.tls import ClientCerts, ServerTls
@@ -43,7 +44,6 @@ class SmtpService:
         self._accepting: set[asyncio.Task[None]] = set()
         self._opening: dict[Connection, str] = {}  # accepted, but not yet through the handshake
         self._connections: set[Connection] = set()
-        self._by_ip: Counter[str] = Counter()
         self._total = 0
         self._empty = asyncio.Event()
 
@@ -51,6 +51,7 @@ class SmtpService:
         """Accept on every socket."""
         if self._shared.auth is not None:
             self._context.spawn(self._learn_mechanisms(), "auth")
+        self._context.spawn(self._shared.presence.run(self._sessions, self._kick), "presence")
         for listener in self._context.birth.listeners:
             await self._listen(listener)
 
@@ -88,36 +89,45 @@ class SmtpService:
             self._shared.auth.close()
         await self._shared.handoff.close(max(0.5, (until_ns - time.monotonic_ns()) / 1e9))
 
-    def opened(self, connection: Connection) -> str:
-        """Count a connection in; return why it is refused, or ""."""
-        self._forget_opening(connection)
+    def opened(self, connection: Connection) -> Reply | None:
+        """Count a connection in; return the refusal if there is no room for it."""
         self._total += 1
         self._connections.add(connection)
-        self._by_ip[connection.ip] += 1
+        if not self._forget_opening(connection):
+            self._shared.presence.entered(connection.ip)
+        self._shared.presence.changed(connection.session)
         self._context.changed()
-        return self._refusal(connection.ip, 0)
+        refusal = self._refusal(connection.ip, 0)
+        if refusal:
+            self._context.event.info("Limit reached", ip=connection.ip, reason=refusal.text())
+        return refusal
 
     def closed(self, connection: Connection) -> None:
         """Count it out."""
         self._connections.discard(connection)
-        self._leave(connection.ip)
+        self._shared.presence.left(connection.ip, connection.session.id)
         if not self._connections:
             self._empty.set()
         self._context.changed()
 
-    def _refusal(self, ip: str, more: int) -> str:
-        """Return why a client of this address is refused, ""; more is 1 before it is counted."""
+    def _refusal(self, ip: str, more: int) -> Reply | None:
+        """Return the answer to a client of this address that can't come in; more is 1 before it is counted."""
+        hostname = self._shared.settings.hostname
         if self.active() + more > self._context.birth.client_limit:
-            return "Too many connections"
-        is_many = bool(ip) and self._by_ip[ip] + more > self._shared.settings.client_limit_per_ip
-        if is_many and not is_within(ip, self._shared.trusted):
-            return "Too many connections from your address"
-        return "Service is shutting down" if self._context.is_draining else ""
+            return codes.unavailable(hostname, "Too many connections")
+        if self._context.is_draining:
+            return codes.unavailable(hostname, "Service is shutting down")
+        reason = "" if is_within(ip, self._shared.trusted) else self._shared.presence.refusal(ip)
+        return codes.unavailable(hostname, reason, "4.7.0") if reason else None
 
-    def _leave(self, ip: str) -> None:
-        self._by_ip[ip] -= 1
-        if self._by_ip[ip] <= 0:
-            del self._by_ip[ip]
+    def _sessions(self) -> Iterator[Session]:
+        for connection in self._connections:
+            yield connection.session
+
+    def _kick(self, id: str) -> None:
+        for connection in [c for c in self._connections if c.session.id == id]:
+            self._context.event.info("Kicked", session=id, ip=connection.ip)
+            connection.kick()
 
     async def _wait_empty(self) -> None:
         while self._connections:
@@ -173,13 +183,16 @@ class SmtpService:
         self, accepted: socket.socket, profile: Profile, said: Ends | None
     ) -> Connection | None:
         """Count a client in whose handshake is still to come; close its socket if there is no room."""
-        ip = said.ip if said else plain_ip(peer_of(accepted))
-        if profile.listener.ssl and self._refusal(ip, 1):
-            accepted.close()  # no words: it would take a handshake for them to be read
+        ip, presence = said.ip if said else plain_ip(peer_of(accepted)), self._shared.presence
+        presence.entered(ip)
+        if profile.listener.ssl and (refusal := self._refusal(ip, 1)):
+            # No words to the client: it would take a handshake for them to be read.
+            self._context.event.info("Limit reached", ip=ip, reason=refusal.text())
+            presence.left(ip)
+            accepted.close()
             return None
         connection = Connection(self._shared, self, profile, said)
         self._opening[connection] = ip
-        self._by_ip[ip] += 1
         return connection
 
     async def _behind_proxy(self, accepted: socket.socket, profile: Profile) -> None:
@@ -202,7 +215,7 @@ class SmtpService:
         self, connection: Connection, accepted: socket.socket, profile: Profile
     ) -> None:
         """Make a connection of an accepted socket, behind a TLS handshake where one is due."""
-        is_tls = profile.listener.ssl
+        is_tls, ip = profile.listener.ssl, self._opening[connection]
         context = self._tls.context(asks=profile.role is Role.SUBMISSION) if is_tls else None
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -212,15 +225,14 @@ class SmtpService:
                 ssl_handshake_timeout=HANDSHAKE_S if is_tls else None,
             )
         except (OSError, TimeoutError, EOFError) as error:
-            ip = self._opening.get(connection)
             self._context.event.info("TLS failed", ip=ip, error=str(error) or "closed")
         finally:
-            self._forget_opening(connection)
+            if self._forget_opening(connection):
+                self._shared.presence.left(ip)
 
-    def _forget_opening(self, connection: Connection) -> None:
-        ip = self._opening.pop(connection, None)
-        if ip is not None:
-            self._leave(ip)
+    def _forget_opening(self, connection: Connection) -> bool:
+        """Take a connection out of those that are opening; return whether it was one, and is counted."""
+        return self._opening.pop(connection, None) is not None
 
     async def _learn_mechanisms(self) -> None:
         if self._shared.auth is None:

@@ -79,6 +79,7 @@ class Session:
     forwarded: dict[str, str] = field(default_factory=dict)
     ptr: PtrState = ""
     pregreet: bool = False
+    since_s: float = 0.0  # wall clock
     refused: int = 0  # recipients
     messages: int = 0  # accepted
 

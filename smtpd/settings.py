@@ -20,10 +20,29 @@ class Settings(General, Handing, Listening, Scripts, Softness, TlsClients):
         "Networks whose clients may relay without authentication, and whose mail may be queued.",
     )
     client_limit_per_ip: int = setting(
-        Kind.UINT, "1000", "Connections of one address to one process; trusted networks are exempt."
+        Kind.UINT,
+        "100",
+        """Connections of one address (IPv6: /64) at a time, over all processes; trusted networks are exempt.""",
+    )
+    connection_rate_limit: int = setting(
+        Kind.UINT,
+        "600",
+        "Connections of one address (IPv6: /64) in a minute, over all processes; trusted networks are exempt.",
+    )
+    message_rate_limit: int = setting(
+        Kind.UINT,
+        "unlimited",
+        """Messages of one address (IPv6: /64) in a minute, over all processes; trusted networks and clients that are
+        logged in are exempt.""",
+    )
+    message_memory_limit: int = setting(
+        Kind.SIZE,
+        "128M",
+        """Memory of one process for messages that are coming in. From half of it on they go to the spool early;
+        past it a message hears 452.""",
     )
     command_timeout: float = setting(
-        Kind.TIME, "5 mins", "How long a client may be silent (RFC 5321 §4.5.3.2.7)."
+        Kind.TIME, "5 mins", "How long a client may take for a whole command (RFC 5321 §4.5.3.2.7)."
     )
     reply_deadline: float = setting(
         Kind.TIME, "120 secs", "How long the answer to end of data may take on port 25 and LMTP."

@@ -7,6 +7,7 @@ from columba.common.log.event import Event
 from columba.common.service import Context
 from columba.smtpd.handoff import Handoff
 from columba.smtpd.peers.dovecot import AuthClient
+from columba.smtpd.presence import Bounds, Presence
 from columba.smtpd.receive import Receiver, Spool
 from columba.smtpd.session import Networks, networks
 from columba.smtpd.settings import Settings
@@ -24,6 +25,7 @@ class Shared:
     auth: AuthClient | None
     tls: ServerTls
     spool: Spool
+    presence: Presence
     trusted: Networks
 
     @property
@@ -44,12 +46,22 @@ class Shared:
 def make_shared(context: Context[Settings], tls: ServerTls) -> Shared:
     """Return what connections of this process share. Raises ValueError for a bad network."""
     settings = context.settings
+    bounds = Bounds(
+        settings.client_limit_per_ip, settings.connection_rate_limit, settings.message_rate_limit
+    )
     return Shared(
         context=context,
         stages=Stages(settings, context.caller, context.event),
         handoff=Handoff(context),
         auth=AuthClient(settings.auth_socket, context.event) if settings.auth_socket else None,
         tls=tls,
-        spool=Spool(Path(settings.spool_dir), context.name, context.off_loop, settings.spool_limit),
+        spool=Spool(
+            Path(settings.spool_dir),
+            context.name,
+            context.off_loop,
+            settings.spool_limit,
+            settings.message_memory_limit,
+        ),
+        presence=Presence(context.name, bounds, context.caller, context.event),
         trusted=networks(settings.trusted_networks),
     )

@@ -25,6 +25,35 @@ class Listening:
     error_limit: int = setting(
         Kind.UINT, "20", "Commands of one session that may be answered with 4xx or 5xx before 421."
     )
+    unknown_recipient_limit: int = setting(
+        Kind.UINT,
+        "15",
+        "Recipients of one session that may be refused as unknown (5.1.x) before 421; a sign of guessing.",
+    )
+    tarpit_after: int = setting(
+        Kind.UINT, "5", "Errors of one session after which answers to further ones come late."
+    )
+    tarpit_delay: float = setting(Kind.TIME, "1 s", "How late they come. 0: at once.")
+    greet_delay: float = setting(
+        Kind.TIME,
+        "0",
+        "How long the greeting is held back, to see who talks first; trusted_networks do not wait.",
+    )
+    early_talkers: str = setting(
+        Kind.ENUM,
+        "refuse",
+        """What is done with clients that talk before the greeting, where greet_delay or the connect stage holds it
+        back: refuse answers 554, note tells the stages (environment item vnd.columba.pregreet).""",
+        choices=("refuse", "note"),
+    )
+    data_rate_minimum: int = setting(
+        Kind.SIZE,
+        "100",
+        "Octets a second that a message must come with at the least; slower clients hear 421.",
+    )
+    data_rate_grace: float = setting(
+        Kind.TIME, "60 secs", "How long a client may be slower than data_rate_minimum."
+    )
     junk_command_limit: int = setting(
         Kind.UINT,
         "100",

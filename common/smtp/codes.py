@@ -127,6 +127,7 @@ AUTH_TWICE: Final = reply(503, "5.5.1", "Already authenticated")
 TOO_MANY_RECIPIENTS: Final = reply(452, "4.5.3", "Too many recipients")
 NO_RELAYING: Final = reply(550, "5.7.1", "Relaying denied")
 TOO_MANY_ERRORS: Final = reply(421, "4.7.0", "Too many errors, closing")
+TALKED_FIRST: Final = reply(554, "5.5.1", "Talked before the greeting, closing")
 BAD_NEWLINE: Final = reply(
     550, "5.5.2", "Message contains a bare <CR> or <LF>; lines end with <CR><LF>"
 )
@@ -136,6 +137,7 @@ AFTER_STARTTLS: Final = reply(554, "5.5.1", "Input after STARTTLS before the han
 
 LOCAL_ERROR: Final = reply(451, "4.3.0", "Local error in processing, try again later")
 FILTER_UNAVAILABLE: Final = reply(451, "4.3.2", "Mail filter not available, try again later")
+MEMORY_FULL: Final = reply(452, "4.3.1", "Too many messages at a time, try again later")
 SYSTEM_FULL: Final = reply(452, "4.3.1", "Insufficient system storage, try again later")
 AUTH_FAILED: Final = reply(535, "5.7.8", "Authentication credentials invalid")
 AUTH_TEMPORARY: Final = reply(454, "4.7.0", "Temporary authentication failure")

@@ -1,10 +1,12 @@
 """AUTH (RFC 4954): the auth service decides, in any mechanism that it offers.
 
-Passwords are in no log line. A failure comes late because the service is slow on purpose.
+Passwords are in no log line. A failure comes late because the service is slow on purpose, and an address that gave
+wrong passwords waits before the next one is looked at (anvil counts them for all processes).
 """
 
 import asyncio
 import base64
+import zlib
 from typing import Final
 
 from columba.common.errors import PeerError, RemoteProtocolError
@@ -57,13 +59,14 @@ async def _begin(
     session, timeout_s = conversation.session, conversation.shared.settings.auth_timeout
     params = {
         "service": "smtp",
+        "no-penalty": "",  # we count for ourselves
         "session": session.id,
         "lip": session.local_ip,
         "rip": session.ip,
         "lport": str(session.local_port),
         "rport": str(session.port),
     }
-    params = {key: value for key, value in params.items() if value}
+    params = {key: value for key, value in params.items() if value or key == "no-penalty"}
     if session.tls:
         params["secured"] = "tls"
     if session.cert_user:
@@ -71,6 +74,9 @@ async def _begin(
         params["cert_username"] = session.cert_user
     if mechanism.startswith("SCRAM-") and _offers_binding(client):
         params |= binding_params(conversation.bindings())
+    if not session.in_trusted_network:
+        await asyncio.sleep(await conversation.shared.presence.penalty_s(session.ip))
+    conversation.auth_check = zlib.crc32(initial or b"", zlib.crc32(mechanism.encode()))
     try:
         number, verdict = await client.begin(mechanism, params, initial, timeout_s)
     except PeerError as error:
@@ -86,6 +92,7 @@ async def _go_on(
     conversation: Conversation, client: AuthClient, number: int, data: bytes
 ) -> Response:
     timeout_s = conversation.shared.settings.auth_timeout
+    conversation.auth_check = zlib.crc32(data, conversation.auth_check)
     try:
         verdict = await client.go_on(number, data, timeout_s)
     except PeerError as error:
@@ -102,10 +109,13 @@ async def _judge(conversation: Conversation, number: int, verdict: Verdict) -> R
             return say(Reply(334, "", (base64.b64encode(data).decode(),)))
         case Fail(_, code, reason):
             shared.event.info("Login failed", session=session.id, ip=session.ip, code=code or None)
+            if code != "temp_fail" and not session.in_trusted_network:
+                await shared.presence.failed(session.ip, conversation.auth_check)
             return say(_failure(code, reason))
         case Ok(_, user, _):
             session.login = user
     shared.event.info("Login", session=session.id, ip=session.ip, user=user)
+    shared.presence.changed(session)
     if not shared.stages.has("auth"):
         return say(codes.AUTHENTICATED)
     asked = await shared.stages.ask("auth", session, errors=conversation.core.errors)
@@ -113,6 +123,7 @@ async def _judge(conversation: Conversation, number: int, verdict: Verdict) -> R
     response = judged(asked, codes.AUTHENTICATED)
     if not response.replies[0].positive:
         session.login = ""
+        shared.presence.changed(session)
     return response
 
 

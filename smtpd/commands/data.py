@@ -19,6 +19,9 @@ def data(conversation: Conversation) -> Result:
     transaction = conversation.transaction
     if transaction is None or not transaction.recipients:
         return say(codes.NO_RECIPIENTS)
+    if conversation.shared.spool.is_out_of_memory:
+        conversation.reset()
+        return say(codes.MEMORY_FULL)
     _receive(conversation, transaction)
     return say(codes.SEND_MESSAGE)
 
@@ -55,6 +58,7 @@ async def end(conversation: Conversation, event: EndOfBody) -> Response:
     """Hand the message over and answer what became of it."""
     transaction, receiver = conversation.transaction, _receiver(conversation)
     assert transaction is not None
+    conversation.shared.presence.mailed(conversation.session.ip)
     try:
         if event.problem is not None:
             return _same(conversation, transaction, event.problem)

@@ -9,7 +9,7 @@ from columba.common.lookup.base import Table
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.command import Mail
-from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, say
+from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, limited, say
 from columba.smtpd.owners import Ownership, ownership
 from columba.smtpd.session import Role, Session
 from columba.smtpd.transaction import Transaction
@@ -17,6 +17,9 @@ from columba.smtpd.transaction import Transaction
 
 def mail(conversation: Conversation, command: Mail) -> Result:
     """Answer MAIL and open a transaction."""
+    session, presence = conversation.session, conversation.shared.presence
+    if not session.is_trusted and presence.is_mailing_too_much(session.ip):
+        return limited(conversation, "Too many messages from your address in a minute")
     if problem := _problem(conversation, command):
         return say(problem)
     transaction = Transaction(new_id(), command, hold_until_s=_hold_until_s(command, time.time()))

@@ -5,7 +5,7 @@ import asyncio
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.command import Rcpt
-from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, say
+from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, limited, say
 from columba.smtpd.session import Role
 from columba.smtpd.transaction import Transaction
 
@@ -64,12 +64,22 @@ async def _asked(
     response = judged(verdict, codes.RECIPIENT_OK)
     if not response.replies[0].positive:
         _log_refusal(conversation, transaction, address, response.replies[0])
-        return response
+        return _counted(conversation, response)
     if _parts(conversation, transaction, verdict.group):
         return say(codes.TOO_MANY_RECIPIENTS)
     if not transaction.recipients:
         transaction.group = verdict.group
     transaction.add(command, address, verdict)
+    return response
+
+
+def _counted(conversation: Conversation, response: Response) -> Response:
+    """Count a recipient that is unknown (5.1.x, RFC 3463 §3.2); who names many guesses addresses."""
+    reply = response.replies[0]
+    if reply.permanent and reply.status().startswith("5.1."):
+        conversation.unknown += 1
+    if conversation.unknown > conversation.profile.settings.unknown_recipient_limit:
+        return limited(conversation, "Too many unknown recipients")
     return response
 
 
