@@ -29,6 +29,7 @@ from columba.common.net.tls import client_context
 from columba.common.off_loop import OffLoop
 from columba.common.service import Context
 from columba.delivery.attempt import Attempts, Tools, Ways
+from columba.delivery.board import Board
 from columba.delivery.connect import Families, Finder
 from columba.delivery.control import Control
 from columba.delivery.filing import Filer
@@ -50,6 +51,7 @@ HURRY_NS: Final = (
     19_000_000_000  # promises §1.1: D comes nearer, and we answer ten seconds before it
 )
 MAIL_THREADS: Final = 8
+BOARD: Final = "down"  # in the service's run folder
 SHARE: Final = 4  # one destination gets at most a quarter of a process (promises §9)
 
 
@@ -94,6 +96,7 @@ class Delivery(Serving):
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"ssl_client_ca_file: {error}") from error
         self._step = self._make_step(contexts)
+        self._health.board = await self._open_board()
         self._admin = AdminServer(
             context.birth.run / "admin" / f"delivery.{context.birth.slot}",
             Control(self._shelf, self._windows, self._health).ask,
@@ -126,6 +129,16 @@ class Delivery(Serving):
         self._admin.close()
         self._server.close()
         self._mail_threads.close()
+
+    async def _open_board(self) -> Board | None:
+        """Return what all delivery processes know; without it each knows what it has seen itself."""
+        context = self._context
+        path = context.birth.run / context.birth.service / BOARD
+        try:
+            return await context.off_loop.run(context.birth.hang_limit_s, Board, path)
+        except OSError as error:
+            context.event.warning("No table of hosts that are down", error=str(error))
+            return None
 
     def _make_step(self, contexts: dict[Check, ssl.SSLContext]) -> DeliveryStep:
         context, settings = self._context, self._context.settings

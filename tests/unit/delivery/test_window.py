@@ -1,10 +1,12 @@
 """Room at a destination: concurrency, the line, the rate; hosts that are down; demands on TLS."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from columba.common.net.check import Check
+from columba.delivery.board import Board
 from columba.delivery.commitment import Commitment
 from columba.delivery.health import ENTRIES_MAX, Health
 from columba.delivery.target import Endpoint, TlsDemand
@@ -138,6 +140,27 @@ def test_only_hosts_that_cost_time_are_left_alone() -> None:
     for n in range(ENTRIES_MAX + 1):
         health.failed(Endpoint("mx", str(n), 25), SECOND, 0)
     assert not health.is_down(Endpoint("mx", "0", 25), 1)
+
+
+def test_processes_tell_each_other_which_hosts_are_down(tmp_path: Path) -> None:
+    one, two = (Health(30, Board(tmp_path / "down")) for _ in range(2))
+    host, other = Endpoint("mx", "192.0.2.1", 25), Endpoint("mx", "192.0.2.1", 26)
+    assert not two.is_down(host, SECOND)
+    one.failed(host, SECOND, SECOND)
+    assert two.is_down(host, 2 * SECOND) and not two.is_down(other, 2 * SECOND)
+    assert not two.is_down(host, 31 * SECOND)
+    one.worked(host)
+    assert not two.is_down(host, 2 * SECOND)
+
+
+def test_a_table_from_before_a_reboot_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "down"
+    path.write_bytes(b"short")
+    board = Board(path)
+    board.put("192.0.2.1", 25, 10_000 * SECOND)
+    assert board.get("192.0.2.1", 25, 9_990 * SECOND) == 10_000 * SECOND
+    assert board.get("192.0.2.1", 25, SECOND) == 0
+    board.close()
 
 
 @pytest.mark.parametrize(
