@@ -23,7 +23,7 @@ from columba.common.hop.parts import make_chain, make_queue
 from columba.common.hop.serving import NOT_OURS, Serving
 from columba.common.ipc import wire
 from columba.common.ipc.server import Answer, Incoming
-from columba.common.lookup.open import open_url
+from columba.common.lookup.open import open_table, open_url
 from columba.common.net.check import Check
 from columba.common.net.tls import client_context
 from columba.common.off_loop import OffLoop
@@ -39,7 +39,7 @@ from columba.delivery.maildir import Maildirs
 from columba.delivery.outcome import Detail
 from columba.delivery.pool import Limits, Pool
 from columba.delivery.settings import Settings
-from columba.delivery.source import NoSourceError, Source, Sources, make_source
+from columba.delivery.source import Sources, sources_of
 from columba.delivery.step import DeliveryStep, Policy
 from columba.delivery.transcript import Shelf
 from columba.delivery.window import Bounds, Windows
@@ -149,7 +149,7 @@ class Delivery(Serving):
             tuple(word.upper() for word in settings.ignored_extensions),
             settings.mx_address_limit,
         )
-        sources = sources_of(settings)
+        sources = sources_of(settings, random.SystemRandom().choice)
         tools = Tools(
             self._finder(sources),
             self._pool,
@@ -195,11 +195,14 @@ class Delivery(Serving):
         )
 
     def _logins(self) -> Logins:
-        settings, table = self._context.settings, None
-        if settings.relay_credentials:
-            table = open_url(
-                "relay_credentials", settings.relay_credentials, self._context.off_loop
-            )
+        context, settings = self._context, self._context.settings
+        name = settings.relay_credentials
+        if not name:
+            return Logins(None, settings.relay_auth_in_clear)
+        if name in settings.lookup:
+            table = open_table(name, settings.lookup[name], context.off_loop)
+        else:
+            table = open_url("relay_credentials", name, context.off_loop)
         return Logins(table, settings.relay_auth_in_clear)
 
     async def _handle(self, call: Incoming) -> Answer:
@@ -242,25 +245,6 @@ class Delivery(Serving):
             if ticks % KEEPER_TICKS == 0:
                 self._keeper.turn()
                 self._windows.sweep(now_ns)
-
-
-def sources_of(settings: Settings) -> Sources:
-    """Return the configured sources and pools. Raises ConfigError."""
-    sources: dict[str, Source] = {}
-    pools: dict[str, list[str]] = {}
-    for name, section in settings.source.items():
-        sources[name] = make_source(name, section.address, section.helo)
-        for pool in section.pools:
-            pools.setdefault(pool, []).append(name)
-    both = set(sources) & set(pools)
-    if both:
-        raise ConfigError(f"source {min(both)}: a pool has the same name")
-    made = Sources(sources, pools, settings.default_source, random.SystemRandom().choice)
-    try:
-        made.draw("")
-    except NoSourceError as error:
-        raise ConfigError(f"default_source: {error}") from error
-    return made
 
 
 def tls_contexts(ca_file: str) -> dict[Check, ssl.SSLContext]:

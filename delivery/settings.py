@@ -5,7 +5,7 @@ Pure: declarations only.
 
 from dataclasses import dataclass
 
-from columba.common.config.general import Dns, FirstRetry, General, Handing
+from columba.common.config.general import Dns, FirstRetry, General, Handing, Lookups
 from columba.common.config.schema import Kind, named, setting
 
 
@@ -23,7 +23,7 @@ class SourceSection:
 
 
 @dataclass(frozen=True)
-class Settings(Handing, FirstRetry, Dns, General):
+class Settings(Handing, FirstRetry, Dns, Lookups, General):
     """What a delivery process knows."""
 
     inet_preference: str = setting(
@@ -41,7 +41,7 @@ class Settings(Handing, FirstRetry, Dns, General):
     relay_credentials: str = setting(
         Kind.STR,
         "",
-        "Look-up table, as a URL, from HOST:PORT or HOST of a relay to USER:PASSWORD.",
+        "Look-up table, its name or a URL, from HOST:PORT or HOST of a relay to USER:PASSWORD.",
         secret=True,
     )
     relay_auth_in_clear: bool = setting(

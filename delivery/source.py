@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from columba.common.errors import ConfigError, RefusedError
+from columba.delivery.settings import Settings
 from columba.delivery.target import Endpoint
 
 
@@ -70,6 +71,25 @@ class Sources:
         if source := self._sources.get(name):
             return source
         return _literal(name)
+
+
+def sources_of(settings: Settings, choose: Choose) -> Sources:
+    """Return the configured sources and pools. Raises ConfigError."""
+    sources: dict[str, Source] = {}
+    pools: dict[str, list[str]] = {}
+    for name, section in settings.source.items():
+        sources[name] = make_source(name, section.address, section.helo)
+        for pool in section.pools:
+            pools.setdefault(pool, []).append(name)
+    both = set(sources) & set(pools)
+    if both:
+        raise ConfigError(f"source {min(both)}: a pool has the same name")
+    made = Sources(sources, pools, settings.default_source, choose)
+    try:
+        made.draw("")
+    except NoSourceError as error:
+        raise ConfigError(f"default_source: {error}") from error
+    return made
 
 
 def make_source(name: str, addresses: Sequence[str], helo: str) -> Source:

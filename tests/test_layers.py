@@ -20,6 +20,7 @@ TOOLS_MAY_SEE = (
     "queue.store",
     "queue.record",
     "delivery.signer.keys",
+    "delivery.source",  # pure: sources and pools out of settings
 )
 PURE_PACKAGES = (
     "common.errors",

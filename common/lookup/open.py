@@ -58,10 +58,7 @@ def open_table(name: str, settings: LookupTable, off_loop: OffLoop) -> Table:
 
 def open_url(name: str, url: str, off_loop: OffLoop) -> Table:
     """Return a table that is a URL alone, without a query of its own; raises ConfigError."""
-    account = {"username": "", "password": "", "query": ""}
-    return open_table(
-        name, LookupTable(url=url, pool_size=POOL, cache_ttl=CACHE_S, **account), off_loop
-    )
+    return open_table(name, _of_url(url), off_loop)
 
 
 def open_tables(tables: Mapping[str, LookupTable], off_loop: OffLoop) -> dict[str, Table]:
@@ -83,6 +80,16 @@ def check_table(name: str, settings: LookupTable) -> None:
         raise ConfigError(f"lookup {name}: {rest}: {error}") from error
     if isinstance(entries, Aliases) and entries.mistakes:
         raise entries.mistakes[0]
+
+
+def check_url(name: str, url: str) -> None:
+    """Raise ConfigError for the first mistake of a table that is a URL alone."""
+    check_table(name, _of_url(url))
+
+
+def _of_url(url: str) -> LookupTable:
+    account = {"username": "", "password": "", "query": ""}
+    return LookupTable(url=url, pool_size=POOL, cache_ttl=CACHE_S, **account)
 
 
 def _open(name: str, settings: LookupTable, off_loop: OffLoop) -> Table:

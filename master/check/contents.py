@@ -14,9 +14,11 @@ from columba.common.config.load import thaw
 from columba.common.config.resolve import Resolver
 from columba.common.dict.open import open_dict
 from columba.common.errors import ConfigError, StoreError
-from columba.common.lookup.open import check_table
+from columba.common.lookup.open import check_table, check_url
+from columba.delivery.settings import Settings as DeliverySettings
 from columba.delivery.signer import keys
 from columba.delivery.signer.settings import Settings as SignerSettings
+from columba.delivery.source import sources_of
 from columba.master.errors import StartError
 from columba.master.log.settings import Settings as LogSettings
 from columba.master.privileges import Identity, identity
@@ -27,6 +29,7 @@ from columba.sieve.engine import CompileErrors, compile_script
 from columba.sieve.lang.stage import Stage
 from columba.sieve.settings import Settings as SieveSettings
 
+LOGINS: Final = "relay_credentials"
 STORE_S: Final = 5.0  # of one call of the queue's store while it is tried out
 
 
@@ -37,6 +40,8 @@ def check_contents(names: list[str], master: MasterSettings, resolver: Resolver)
     _check_log(resolver)
     if "queue" in names:
         _check_queue(master, resolver)
+    if "delivery" in names:
+        _check_sources(resolver)
     if "dkim" in names:
         _check_keys(master, resolver)
     if "sieve" in names:
@@ -110,6 +115,21 @@ def _check_readable(plan: Plan, key_file: str, master: MasterSettings, resolver:
     ):
         if path and not may_read(Path(path), who):
             raise ConfigError(f"{setting}: {path} can't be read by the user {service.user}")
+
+
+def _check_sources(resolver: Resolver) -> None:
+    settings = thaw(DeliverySettings, resolver.settings("delivery"))
+    logins = settings.relay_credentials
+    try:
+        sources_of(settings, lambda members: members[0])
+        if logins and logins not in settings.lookup:
+            check_url(LOGINS, logins)
+    except ConfigError as error:
+        kind, _, name = error.text.partition(":")[0].partition(" ")
+        sections = resolver.root.sections.get(kind, {})
+        values = resolver.root.values
+        where = sections.get(name) or values.get(kind) or values.get(name) or resolver.root
+        raise where.error(error.text) from error
 
 
 def _check_keys(master: MasterSettings, resolver: Resolver) -> None:
