@@ -1,13 +1,14 @@
 """Answer an administrator's questions on a unix socket: a JSON object a line, each way.
 
 The socket is `<run>/admin/<service>.<slot>`, mode 0600 unless the folder's rights say more. A handler returns rows or
-raises; the error's words and exit code go to the tool.
+raises; the error's words and exit code go to the tool. What is long is answered in pages, a line each with
+`"more": true`, until one with `false`: the process goes on with its work between them.
 """
 
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +19,15 @@ LINE_MAX: Final = 1 << 20
 IDLE_S: Final = 300.0
 Row = dict[str, str | int | float | bool | list[str] | None]
 Ask = Callable[[str, dict[str, object]], Awaitable[list[Row]]]
+Pages = Callable[[str, dict[str, object]], AsyncIterator[list[Row]] | None]  # None: ask instead
 
 
 class AdminServer:
     """Serves one socket until closed."""
 
-    def __init__(self, path: Path, ask: Ask, event: Event) -> None:
+    def __init__(self, path: Path, ask: Ask, event: Event, pages: Pages | None = None) -> None:
         self._path, self._ask, self._event = path, ask, event
+        self._pages = pages
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -52,24 +55,34 @@ class AdminServer:
                     line = await reader.readline()
                 if not line:
                     return
-                writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
-                async with asyncio.timeout(IDLE_S):
-                    await writer.drain()
+                async for answer in self._answers(line):
+                    await _write(writer, answer)
         except (TimeoutError, OSError, ValueError):
             return
         finally:
             writer.close()
 
-    async def _answer(self, line: bytes) -> dict[str, object]:
+    async def _answers(self, line: bytes) -> AsyncIterator[dict[str, object]]:
         try:
             request = json.loads(line)
-            command = request.pop("command")
-            rows = await self._ask(str(command), request)
+            command = str(request.pop("command"))
+            pages = self._pages(command, request) if self._pages is not None else None
+            if pages is None:
+                yield {"ok": True, "rows": await self._ask(command, request)}
+                return
+            async for rows in pages:
+                yield {"ok": True, "rows": rows, "more": True}
+            yield {"ok": True, "rows": [], "more": False}
         except ColumbaError as error:
-            return {"ok": False, "error": str(error), "exit_code": error.exit_code}
+            yield {"ok": False, "error": str(error), "exit_code": error.exit_code}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return {"ok": False, "error": f"bad request: {error}", "exit_code": EX_DATAERR}
+            yield {"ok": False, "error": f"bad request: {error}", "exit_code": EX_DATAERR}
         except Exception as error:  # the connection loop
             self._event.error("An admin request failed", error=repr(error))
-            return {"ok": False, "error": f"internal error: {error!r}", "exit_code": 70}
-        return {"ok": True, "rows": rows}
+            yield {"ok": False, "error": f"internal error: {error!r}", "exit_code": 70}
+
+
+async def _write(writer: asyncio.StreamWriter, answer: dict[str, object]) -> None:
+    writer.write(json.dumps(answer).encode() + b"\n")
+    async with asyncio.timeout(IDLE_S):
+        await writer.drain()

@@ -71,10 +71,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """A record after a look at it, and when to look again: wait_s, else as the record says; None: never."""
+    """A record after a look at it, and when to look again: wait_s, else as the record says; None: never.
+
+    until_s: it is suspended until then (wall clock); 0 = it is not.
+    """
 
     shelved: Shelved | None
     wait_s: float | None = None
+    until_s: float = 0.0
 
 
 class Attempts:
@@ -123,6 +127,9 @@ class Attempts:
         begun = schedule.begun_as(key)
         if not is_turn(found.record, begun, self._stock.now_s, schedule.is_down):
             return Next(found)
+        until_s = self._policy.until_s(found)
+        if until_s:
+            return Next(found, until_s=until_s)
         return await self._try(found, holding)
 
     async def _look(self, found: Shelved, holding: Holding) -> Shelved:

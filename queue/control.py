@@ -1,170 +1,253 @@
-"""What an administrator may ask and order: list, show, flush, hold, release, delete.
+"""What an administrator may ask and order of one queue process.
 
-Orders work on records under our own leases, by conditional writes like everything else. A message is named by its
-id; its parts follow. Rows are plain values for the tool's formatters.
+Orders work on records under our own leases, by conditional writes like everything else. Long answers come in pages,
+and the process goes on with its work between them. A query names the mails (query.py); `id` and `all` are short for
+one. Which change an order means stands in orders.py, what a row shows in rows.py.
 """
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from columba.common.admin import Row
 from columba.common.errors import NotFoundError, RefusedError, StoreError
 from columba.common.idforms import is_id
-from columba.queue import message, outcome
-from columba.queue.document import Map
-from columba.queue.plan import NEVER_S, due_s
-from columba.queue.record import DELETED, Recipient, Record, changed, tombstone, with_recipients
+from columba.common.ids import new_id
+from columba.queue import rows
+from columba.queue.orders import Change, order
+from columba.queue.plan import destination_of
+from columba.queue.query import Query, parse
+from columba.queue.record import Record
 from columba.queue.report import say_result
-from columba.queue.shelf import Shelved, owner_of
+from columba.queue.rows import Moment
+from columba.queue.rules import RuleRecord, Rules
+from columba.queue.shelf import Shelved
 from columba.queue.stock import Stock
+from columba.queue.transfer import Transfer
 
-_ROWS: Final = 10_000
-HOLD_ASKED: Final = "held by the administrator"
+_PAGE: Final = 100
+_AT_ONCE: Final = 8
+_ORDERS: Final = frozenset({"flush", "hold", "release", "delete", "bounce", "reroute", "retry-at"})
+_ULID_DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class Control:
     """Answers the admin socket."""
 
-    def __init__(self, stock: Stock) -> None:
-        self._stock = stock
+    def __init__(self, stock: Stock, rules: Rules, transfer: Transfer) -> None:
+        self._stock, self._rules, self._transfer = stock, rules, transfer
+        rules.on_change = stock.resume
 
     async def ask(self, command: str, request: dict[str, object]) -> list[Row]:
-        """Return the rows of an answer; NotFoundError, RefusedError, StoreError."""
+        """Return the rows of an answer; NotFoundError, RefusedError, StoreError, QueryError."""
         match command:
-            case "list":
-                return await self._list()
-            case "show":
-                return [_detail(s, p) for s in await self._named(request) for p in _people(s)]
-            case "flush":
-                return await self._change(request, self._flushed)
-            case "hold":
-                return await self._change(request, lambda r: outcome.held(r, HOLD_ASKED))
-            case "release":
-                return await self._change(request, _released)
-            case "delete":
-                return await self._change(request, self._deleted)
+            case "summary":
+                return rows.summary_of(self._ages())
+            case "rules":
+                return [_rule_row(record) for record in self._rules.all]
+            case "suspend":
+                return [_rule_row(await self._suspend(request))]
+            case "resume":
+                return await self._resume(request)
+            case "import-begin" | "import-data" | "import-end":
+                return await self._transfer.take(command, request)
             case _:
                 raise RefusedError(f"the queue knows no command {command!r}")
 
-    async def _list(self) -> list[Row]:
-        rows = []
-        for key in list(self._stock.schedule)[:_ROWS]:
+    def pages(self, command: str, request: dict[str, object]) -> AsyncIterator[list[Row]] | None:
+        """Return the pages of a long answer, None for a command with a short one. Raises QueryError, RefusedError."""
+        if command == "list":
+            return self._list(_query_of(request))
+        if command == "count":
+            return self._count(_query_of(request))
+        if command in _ORDERS:
+            change = order(command, request, self._stock.now_s)
+            return self._change(_query_of(request), change, is_flush=command == "flush")
+        if command == "show":
+            return self._show(_query_of(request))
+        if command in {"cat", "export"}:
+            return self._export(_query_of(request))
+        return None
+
+    async def _list(self, query: Query) -> AsyncIterator[list[Row]]:
+        async for page in self._found(query):
+            yield [
+                rows.row_of(each, self._moment(each.key))
+                if isinstance(each, Shelved)
+                else rows.unreadable_row(*each)
+                for each in page
+            ]
+
+    async def _show(self, query: Query) -> AsyncIterator[list[Row]]:
+        """Yield what is known of each recipient; of mails that are named by id also when they are done."""
+        ids = query.ids()
+        if ids is None:
+            async for page in self._found(query):
+                yield [
+                    row for each in page if isinstance(each, Shelved) for row in self._details(each)
+                ]
+            return
+        for id in sorted(ids):
+            parts = await self._named(id)
+            yield [row for each in parts for row in self._details(each)]
+
+    def _details(self, shelved: Shelved) -> list[Row]:
+        moment = self._moment(shelved.key)
+        return [rows.detail_of(shelved, p, moment) for p in shelved.record.recipients]
+
+    async def _count(self, query: Query) -> AsyncIterator[list[Row]]:
+        async for page in self._found(query):
+            people = sum(len(each.record.pending) for each in page if isinstance(each, Shelved))
+            yield [{"messages": len(page), "recipients": people}]
+
+    async def _change(
+        self, query: Query, change: Change, *, is_flush: bool
+    ) -> AsyncIterator[list[Row]]:
+        async for page in self._found(query):
+            changed: list[Row] = []
+            for old in page:
+                if isinstance(old, Shelved):
+                    new = await self._changed(old, change, is_flush=is_flush)
+                    changed.append({"id": new.name, "pending": len(new.pending)})
+            yield changed
+
+    async def _changed(self, old: Shelved, change: Change, *, is_flush: bool) -> Record:
+        new = await self._stock.shelf.update(old.key, change)
+        say_result(self._stock.event, old.record, new.record, self._stock.now_s)
+        if is_flush:
+            for destination in {destination_of(person) for person in new.record.active}:
+                self._stock.schedule.reopen(destination)
+        self._stock.plan(new)
+        return new.record
+
+    async def _export(self, query: Query) -> AsyncIterator[list[Row]]:
+        async for page in self._found(query):
+            for each in (each for each in page if isinstance(each, Shelved)):
+                async for chunk in self._transfer.give(each):
+                    yield [chunk]
+
+    async def _found(self, query: Query) -> AsyncIterator[list[Shelved | tuple[str, str]]]:
+        """Yield pages of the records that wait and match, and (key, why) of those that can't be read."""
+        ids = query.ids()
+        if ids is not None:
+            keys = [part.key for id in sorted(ids) for part in await self._named(id)]
+        else:
+            keys = list(self._stock.schedule)
+        for start in range(0, len(keys), _PAGE):
+            page = await self._matching(keys[start : start + _PAGE], query)
+            if page:
+                yield page
+            await asyncio.sleep(0)
+
+    async def _matching(self, keys: Sequence[str], query: Query) -> list[Shelved | tuple[str, str]]:
+        room = asyncio.Semaphore(_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._load(key, room)) for key in keys]
+        found: list[Shelved | tuple[str, str]] = []
+        for task in tasks:
+            each = task.result()
+            match each:
+                case None:
+                    continue
+                case Shelved():
+                    facts = rows.facts_of(each, self._moment(each.key))
+                    matches = each.record.pending and query.matches(facts)
+                case _:
+                    matches = query.matches(rows.unreadable_facts(*each))
+            if matches:
+                found.append(each)
+        return found
+
+    async def _load(self, key: str, room: asyncio.Semaphore) -> Shelved | tuple[str, str] | None:
+        async with room:
             try:
-                shelved = await self._stock.shelf.find(key)
+                return await self._stock.shelf.find(key)
             except StoreError as error:
-                self._stock.event.warning("A record can't be read", key=key, error=str(error))
-                continue
-            if shelved is not None and shelved.record.pending:
-                rows.append(self._row(shelved))
-        return sorted(rows, key=lambda row: str(row["id"]))
+                return key, str(error)
 
-    def _row(self, shelved: Shelved) -> Row:
-        record, now_s = shelved.record, self._stock.now_s
-        last = max(record.pending, key=lambda person: person.at_s)
-        reply = message.reply_of(last) if last.reply else None
-        return {
-            "id": record.name,
-            "state": self._state(shelved),
-            "size": len(record.header) + 2 + record.body_size,
-            "age": round(now_s - record.created_s),
-            "next": max(0, round(due_s(record) - now_s)),
-            "attempts": record.attempts,
-            "sender": _text(record.envelope.get("sender")),
-            "recipients": [_address(person) for person in record.pending],
-            "step": record.step,
-            "reason": record.hold or (f"{reply.code} {reply.text}" if reply else ""),
-        }
-
-    def _state(self, shelved: Shelved) -> str:
-        record = shelved.record
-        if self._stock.schedule.is_flying(shelved.key):
-            return "active"
-        if record.hold or not (record.active or record.owed):
-            return "held"
-        doubts = [person.doubt_s for person in record.active]
-        return "doubt" if doubts and min(doubts) > self._stock.now_s else "waiting"
-
-    async def _named(self, request: dict[str, object]) -> list[Shelved]:
-        id = str(request.get("id", "")).partition(".")[0]
-        if not is_id(id):
+    async def _named(self, id: str) -> list[Shelved]:
+        if not is_id(id.partition(".")[0]):
             raise RefusedError("not a message id")
-        parts = await self._stock.all_parts(id)
+        parts = await self._stock.all_parts(id.partition(".")[0])
         if not parts:
             raise NotFoundError(f"{id} is not in this queue")
         return parts
 
-    async def _change(
-        self, request: dict[str, object], change: Callable[[Record], Record]
-    ) -> list[Row]:
-        """Change one message, or with "all" every one that this process has; return a row for each record."""
-        if request.get("all") is True:
-            keys = list(self._stock.schedule)
-        else:
-            keys = [shelved.key for shelved in await self._named(request)]
-        rows: list[Row] = []
-        for key in keys:
-            old = await self._stock.shelf.find(key)
-            if old is None or not old.record.pending:
-                continue
-            new = await self._stock.shelf.update(key, change)
-            say_result(self._stock.event, old.record, new.record, self._stock.now_s)
-            self._stock.plan(new)
-            rows.append({"id": new.record.name, "pending": len(new.record.pending)})
-        return rows
+    def _moment(self, key: str) -> Moment:
+        stock = self._stock
+        return Moment(stock.now_s, stock.schedule.is_flying(key), key in stock.suspended)
 
-    def _flushed(self, record: Record) -> Record:
-        """Due now; what is in doubt stays in doubt, because trying it now could deliver it twice."""
-        return changed(record, due_s=self._stock.now_s) if record.pending else record
+    def _ages(self) -> list[tuple[str, float]]:
+        """Return (destination, age) of all that waits, from memory: an id tells when its mail came."""
+        schedule, now_s = self._stock.schedule, self._stock.now_s
+        found = []
+        for key in schedule:
+            item = schedule.item(key)
+            goes_to = item.destination if item is not None else schedule.begun_as(key)
+            if not goes_to.startswith(("sweep:", "!")):
+                found.append((goes_to, max(0.0, now_s - born_s(key.rpartition("/")[2]))))
+        return found
 
-    def _deleted(self, record: Record) -> Record:
-        now_s = self._stock.now_s
-        gone = [
-            Recipient(number=p.number, spec=p.spec, state=DELETED, at_s=now_s)
-            for p in record.pending
-        ]
-        new = with_recipients(record, gone)
-        return record if record.is_tombstone else tombstone(new, now_s)
+    async def _suspend(self, request: dict[str, object]) -> RuleRecord:
+        text, until_s = str(request.get("query", "")), request.get("until")
+        if not text.strip():
+            raise RefusedError("a rule needs a query")
+        if not isinstance(until_s, int | float) or until_s <= self._stock.now_s:
+            raise RefusedError("a rule needs a time in the future at which it ends")
+        id = str(request.get("rule") or new_id())
+        if not is_id(id):
+            raise RefusedError("not the id of a rule")
+        reason = " ".join(str(request.get("reason") or "").split())[:400]
+        record = RuleRecord(
+            id=id, query=text, until_s=float(until_s), reason=reason, made_s=time.time()
+        )
+        await self._rules.add(record)
+        self._stock.event.info("Suspended", rule=id, query=text, until=round(record.until_s))
+        return record
 
-
-def _released(record: Record) -> Record:
-    people = [
-        Recipient(number=p.number, spec=p.spec, hold_n=p.hold_n + 1, reply=p.reply, at_s=p.at_s)
-        for p in record.pending
-        if p.hold
-    ]
-    return outcome.held(with_recipients(record, people), "") if record.hold or people else record
-
-
-def _people(shelved: Shelved) -> tuple[Recipient, ...]:
-    return shelved.record.recipients
+    async def _resume(self, request: dict[str, object]) -> list[Row]:
+        asked = str(request.get("rule", ""))
+        ended = [r for r in self._rules.all if request.get("all") is True or r.id == asked]
+        if not ended and request.get("all") is not True:
+            raise NotFoundError(f"there is no rule {asked}")
+        for record in ended:
+            await self._rules.remove(record.id)
+            self._stock.event.info("Resumed", rule=record.id, query=record.query)
+        return [_rule_row(record) for record in ended]
 
 
-def _detail(shelved: Shelved, person: Recipient) -> Row:
-    record, reply = shelved.record, message.reply_of(person)
-    due = due_s(record)
+def born_s(name: str) -> float:
+    """Return when the mail of this id came, from the id itself; 0 for what is none."""
+    digits = name[:10]
+    if not all(c in _ULID_DIGITS for c in digits) or len(digits) < 10:
+        return 0.0
+    milliseconds = 0
+    for digit in digits:
+        milliseconds = milliseconds * 32 + _ULID_DIGITS.index(digit)
+    return milliseconds / 1000
+
+
+def _query_of(request: dict[str, object]) -> Query:
+    """Return what a request names: `query`, `id`, or `all`; RefusedError when it names nothing."""
+    if request.get("all") is True:
+        return parse("")
+    id = request.get("id")
+    if id is not None:
+        if not is_id(str(id).partition(".")[0]):
+            raise RefusedError("not a message id")
+        return parse(f"id={id}")
+    query = request.get("query")
+    if query is None:
+        raise RefusedError("the request names no mails")
+    return parse(str(query))
+
+
+def _rule_row(record: RuleRecord) -> Row:
     return {
-        "id": record.name,
-        "owner": owner_of(shelved.key),
-        "number": person.number,
-        "recipient": _address(person),
-        "state": person.state if not person.hold else f"{person.state}, held: {person.hold}",
-        "sender": _text(record.envelope.get("sender")),
-        "step": record.step,
-        "attempts": record.attempts,
-        "created": round(record.created_s),
-        "due": None if due >= NEVER_S else round(due),
-        "expires": round(record.expires_s),
-        "in_doubt_until": round(person.doubt_s) or None,
-        "route": reply.route,
-        "hop": reply.hop,
-        "reply": f"{reply.code} {reply.enhanced} {reply.text}".strip() if person.reply else "",
-        "part": person.child,
+        "rule": record.id,
+        "query": record.query,
+        "until": round(record.until_s),
+        "reason": record.reason,
+        "made": round(record.made_s),
     }
-
-
-def _address(person: Recipient) -> str:
-    return _text(person.spec.get("address"))
-
-
-def _text(value: Map | object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""

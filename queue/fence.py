@@ -81,11 +81,14 @@ class Fence:
         for original, final in request.doubts:
             await self._clear(key_of(request.base, original), final)
 
+    async def look(self) -> None:
+        """Learn of the records that other processes and nodes wrote and removed; StoreError."""
+        self._keys = {key async for page in self._store.pages(FENCE) for key in page}
+
     async def sweep(self) -> None:
         """Learn of the records that others wrote, and remove those that are too old."""
-        keys = {key async for page in self._store.pages(FENCE) for key in page}
-        self._keys = keys
-        for key in sorted(keys):
+        await self.look()
+        for key in sorted(self._keys):
             found = await self._get(key)
             if found is not None and self._clock.wall_s() - found.at_s > self._keep_s:
                 await self._remove(key)

@@ -113,7 +113,7 @@ def expired(record: Record, now_s: float) -> Record:
             enhanced="4.4.7",  # RFC 3463: delivery time expired
             text=f"gave up after {record.attempts} tries: {last.text or 'no answer so far'}"[:400],
         )
-        people.append(_failed(record, person, reply, now_s))
+        people.append(failed(record, person, reply, now_s))
     return with_recipients(record, people)
 
 
@@ -177,7 +177,7 @@ def _decided(record: Record, person: Recipient, verdict: wire.Verdict, now_s: fl
             enhanced=verdict.enhanced,
             text=f"{verdict.text}: {last.text}"[:400] if last.text else verdict.text,
         )
-        return _failed(record, person, failure, now_s)
+        return failed(record, person, failure, now_s)
     spec = dict(person.spec)
     if verdict.route is not None:
         spec.update(route=message.to_map(verdict.route), pinned=True)
@@ -234,7 +234,7 @@ def _after(
         case "discarded":
             return msgspec.structs.replace(told, state=DISCARDED, doubt_s=0.0)
         case "failed":
-            return _failed(record, person, outcome, now_s)
+            return failed(record, person, outcome, now_s)
         case _:
             return told
 
@@ -254,7 +254,7 @@ def wish_of(person: Recipient) -> wire.QueueWish:
     return message.from_map(wish, wire.QueueWish) if isinstance(wish, dict) else wire.QueueWish()
 
 
-def _failed(record: Record, person: Recipient, outcome: wire.Outcome, now_s: float) -> Recipient:
+def failed(record: Record, person: Recipient, outcome: wire.Outcome, now_s: float) -> Recipient:
     """Return a recipient after its failure: owed a DSN, held, or failed without a word."""
     told = msgspec.structs.replace(
         person,

@@ -17,6 +17,9 @@ from columba.queue.bounce import PLAIN, Form
 from columba.queue.outcome import expiry_s
 from columba.queue.record import Recipient, Record
 from columba.queue.reports import Due
+from columba.queue.rows import Moment, facts_of
+from columba.queue.rules import Rules
+from columba.queue.shelf import Shelved
 
 Decisions = dict[str, wire.Verdict]  # by the recipient's number
 _ASK_NS: Final = 10_000_000_000
@@ -50,10 +53,24 @@ class Policy:
     """The scripts of the queue. retries, bounces: whether there is one."""
 
     def __init__(
-        self, ask: AskStage, clock: Clock, event: Event, *, retries: bool, bounces: bool
+        self,
+        ask: AskStage,
+        clock: Clock,
+        event: Event,
+        *,
+        retries: bool,
+        bounces: bool,
+        rules: Rules | None = None,
     ) -> None:
         self._ask, self._clock, self._event = ask, clock, event
-        self._retries, self._bounces = retries, bounces
+        self._retries, self._bounces, self._rules = retries, bounces, rules
+
+    def until_s(self, shelved: Shelved) -> float:
+        """Return until when an administrator's rule keeps a mail from being tried; 0: none does."""
+        if self._rules is None:
+            return 0.0
+        moment = Moment(self._clock.wall_s(), is_flying=False)
+        return self._rules.until_s(lambda: facts_of(shelved, moment))
 
     async def decide(self, record: Record, numbers: Sequence[str]) -> Decisions:
         """Return what retry.sieve says of these recipients, whose try failed; record is as the defaults have it."""

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Final, Protocol
 
 from columba.common.errors import ColumbaError
-from columba.queue.attempt import Attempts
+from columba.queue.attempt import Attempts, Next
 from columba.queue.shelf import owner_of
 from columba.queue.stock import Stock
 
@@ -69,24 +69,26 @@ class Runs:
 
     async def _job(self, key: str) -> None:
         schedule, stock = self._stock.schedule, self._stock
-        again_s: float | None = _CRASH_S
-        shelved = None
+        done = Next(None, _CRASH_S)
         try:
             done = await self._attempts.run(key)
-            shelved, again_s = done.shelved, done.wait_s
         except ColumbaError as error:
             stock.event.warning("A queue run failed", key=key, error=str(error))
-            again_s = _ERROR_S
+            done = Next(None, _ERROR_S)
         except Exception as error:  # the job loop: one message's error never ends the others
             stock.event.error("A queue run crashed", key=key, error=repr(error))
         finally:
-            is_aside = key in stock.unreadable
-            if schedule.done(key) and not is_aside:
-                again_s = 0.0
-            if is_aside:
-                stock.set_aside(key, stock.unreadable[key])
-            elif again_s is not None and stock.owners.get(owner_of(key)) is not None:
-                stock.plan_again(key, again_s)
-            elif shelved is not None:
-                stock.plan(shelved)
+            was_changed = schedule.done(key)
+            self._plan(key, Next(None, 0.0) if was_changed else done)
             stock.wake.set()
+
+    def _plan(self, key: str, done: Next) -> None:
+        stock = self._stock
+        if key in stock.unreadable:
+            stock.set_aside(key, stock.unreadable[key])
+        elif done.wait_s is not None and stock.owners.get(owner_of(key)) is not None:
+            stock.plan_again(key, done.wait_s)
+        elif done.shelved is not None and done.until_s:
+            stock.suspend(done.shelved, done.until_s)
+        elif done.shelved is not None:
+            stock.plan(done.shelved)

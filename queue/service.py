@@ -37,6 +37,7 @@ from columba.queue.live import Live
 from columba.queue.node import Node
 from columba.queue.owner import Owners
 from columba.queue.policy import Policy
+from columba.queue.rules import Rules
 from columba.queue.runs import Runs
 from columba.queue.schedule import Schedule
 from columba.queue.settings import Settings, retry_policy
@@ -46,6 +47,7 @@ from columba.queue.stock import Stock
 from columba.queue.store.calls import StoreCalls
 from columba.queue.store.open import open_store
 from columba.queue.templates import load_words
+from columba.queue.transfer import Transfer
 from columba.queue.upkeep import Pace, Upkeep
 
 _START_S: Final = 30.0
@@ -79,6 +81,8 @@ class QueueService:
         await self._owners.begin()
         await self._owners.look()
         await self._fence.sweep()
+        await self._rules.look()
+        self._context.spawn(self._essential(self._look()), "notices of other nodes")
         self._context.spawn(self._essential(self._upkeep.renew()), "leases")
         self._context.spawn(self._essential(self._upkeep.keep_house()), "housekeeping")
         self._context.spawn(self._essential(self._runs.work()), "queue runs")
@@ -86,7 +90,10 @@ class QueueService:
         self._context.spawn(self._essential(self._keep()), "keeper")
         birth = self._context.birth
         self._admin = AdminServer(
-            birth.run / "admin" / f"queue.{birth.slot}", self._ask_admin, self._context.event
+            birth.run / "admin" / f"queue.{birth.slot}",
+            self._ask_admin,
+            self._context.event,
+            self._control.pages,
         )
         await self._admin.start()
         self._server: Server = self._context.serve(self._handle, self._unsent)
@@ -170,9 +177,9 @@ class QueueService:
             sleep=_sleep,
         )
         self._intake = Intake(self._stock, self._settler, self._local, Path(settings.spool_dir))
+        self._rules = Rules(calls, self._clock, event)
         self._build_work(shelf)
         self._build_upkeep()
-        self._control = Control(self._stock)
         self._cluster = Cluster(self._stock, self._owners, self._runs, self._context.name)
 
     def _build_work(self, shelf: Shelf) -> None:
@@ -185,12 +192,17 @@ class QueueService:
             event,
             retries=bool(settings.sieve_retry),
             bounces=bool(settings.sieve_bounce),
+            rules=self._rules,
         )
         postmaster = settings.postmaster_address.encode()
         sender = Sender(settings.hostname, postmaster, settings.soft_bounce, self._words)
         bounces = Bounces(shelf, sender, policy, event)
         self._live = Live(self._stock, bounces, scripts, self._intake, self._local, spool)
         bodies = Bodies(shelf, self._local, spool, self._context.name, event)
+        transfer = Transfer(
+            bodies, self._intake, self._local, self._context.name, self._clock.monotonic_ns
+        )
+        self._control = Control(self._stock, self._rules, transfer)
         limits = Limits(
             run_ns=int(settings.queue_run_timeout * _NS),
             unshared_ns=int(settings.queue_in_doubt_time * _NS / 2),
@@ -283,6 +295,20 @@ class QueueService:
             await work
         finally:
             self._context.stop()
+
+    async def _look(self) -> None:
+        """Learn in time what others wrote that everybody must know: fence records and rules."""
+        while True:
+            await asyncio.sleep(self._context.settings.queue_look_interval)
+            try:
+                before = self._fence.live
+                await self._fence.look()
+                await self._rules.look()
+            except StoreError as error:
+                self._context.event.warning("Others' notices can't be read", error=str(error))
+                continue
+            if self._fence.live != before:
+                self._context.changed()
 
     async def _keep(self) -> None:
         while True:

@@ -68,6 +68,11 @@ class Settings(General, QueueStore, FirstRetry, Softness, Scripts):
     queue_relist_interval: float = setting(
         Kind.TIME, "10 mins", "How often the store is listed again for messages that were missed."
     )
+    queue_look_interval: float = setting(
+        Kind.TIME,
+        "15 secs",
+        "How often the store is asked for rules of administrators and fence records of other nodes.",
+    )
     queue_tombstone_time: float = setting(
         Kind.TIME, "7 days", "How long the store remembers a message that is done."
     )

@@ -7,6 +7,7 @@ record of our owners, tombstones too (due when they are swept) and held ones (ne
 import asyncio
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from columba.common import ids
@@ -42,9 +43,10 @@ class Stock:
         self.clock, self.policy, self.event = clock, policy, event
         self.tombstone_s = tombstone_s
         self.unreadable: dict[str, str] = {}  # key and why
-        self.is_disowned: Callable[[str], bool] = (
-            _nobody  # an intake of this id is being taken back
-        )
+        # An intake of this id is being taken back.
+        self.is_disowned: Callable[[str], bool] = _nobody
+        # Keys that a rule of an administrator keeps from being tried.
+        self.suspended: set[str] = set()
         self.wake = asyncio.Event()
         owners.on_loss = self._forget
 
@@ -59,8 +61,23 @@ class Stock:
         if self.owners.get(owner_of(key)) is None:
             return
         self.unreadable.pop(key, None)
+        self.suspended.discard(key)
         plan = plan_of(record, self.tombstone_s, self.schedule.is_down, sys.intern)
         self.schedule.add(key, plan)
+        self.wake.set()
+
+    def suspend(self, shelved: Shelved, until_s: float) -> None:
+        """Plan a record that a rule keeps from being tried until then; its deadline stays."""
+        plan = plan_of(shelved.record, self.tombstone_s, self.schedule.is_down, sys.intern)
+        self.schedule.add(shelved.key, replace(plan, due_s=until_s, is_lost=False))
+        self.suspended.add(shelved.key)
+
+    def resume(self) -> None:
+        """Look at all suspended records again: the rules have changed."""
+        for key in self.suspended:
+            if key in self.schedule and not self.schedule.is_flying(key):
+                self.schedule.add(key, Plan(0.0))
+        self.suspended.clear()
         self.wake.set()
 
     def set_aside(self, key: str, error: str) -> None:

@@ -18,6 +18,7 @@ TOOLS_MAY_SEE = (
     "sieve.run",
     "sieve.svtest",
     "queue.store",
+    "queue.query",
     "queue.record",
     "delivery.signer.keys",
     "delivery.source",  # pure: sources and pools out of settings

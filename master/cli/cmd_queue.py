@@ -1,19 +1,21 @@
-"""queue list, show, flush, hold, release, delete: each queue process is asked itself."""
+"""queue list, summary, show, cat: look at waiting mail. Each queue process is asked itself."""
 
+import base64
+import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import click
 
-from columba.common.errors import EX_NOTFOUND, EX_TEMPFAIL, EX_USAGE
-from columba.master.cli.client import AskError, ask
-from columba.master.cli.output import Cell, Row
+from columba.common.errors import EX_NOTFOUND
+from columba.master.cli import cmd_queue_orders, cmd_queue_transfer
+from columba.master.cli.output import Cell, Row, render_pages
+from columba.master.cli.queue_sockets import each_page, each_row, fields_help, query_of
 from columba.master.cli.state import State, fail
 
-FLUSH: Final = "flush"
-TIMES: Final = ("created", "due", "expires", "in_doubt_until")
+TIMES: Final = ("created", "due", "expires", "in_doubt_until", "last_try", "until", "made")
 
 
 @click.group()
@@ -21,72 +23,89 @@ def queue() -> None:
     """Look at waiting mail and act on it."""
 
 
-@queue.command("list")
+@queue.command("list", help="Show what waits, and why.\n\n" + fields_help())
+@click.argument("query", nargs=-1)
+@click.option("-n", "--max", "most", type=click.IntRange(1), help="Show so many mails at most.")
 @click.pass_obj
-def list_(state: State) -> None:
+def list_(state: State, query: tuple[str, ...], most: int | None) -> None:
     """Show what waits, and why."""
-    state.show(_ask_all(state, "list"))
+    pages = each_page(state, "list", query=query_of(query))
+    if most is not None:
+        rows = (row for page in pages for row in page)
+        pages = iter([list(islice(rows, most))])
+    for text in render_pages(pages, state.form or "table", titles=state.titles):
+        click.echo(text, nl=False)
+
+
+@queue.command()
+@click.pass_obj
+def summary(state: State) -> None:
+    """Count what waits by destination and by age: each column has what is younger than its title."""
+    lines: dict[str, dict[str, Cell]] = {}
+    for row in each_row(state, "summary"):
+        line = lines.setdefault(str(row["destination"]), {"destination": row["destination"]})
+        for key, cell in row.items():
+            if isinstance(cell, int):
+                line[key] = int(str(line.get(key, 0))) + cell
+    total = [line for name, line in lines.items() if name == "TOTAL"]
+    rest = [line for name, line in lines.items() if name != "TOTAL"]
+    rest.sort(key=lambda line: (-int(str(line["messages"])), str(line["destination"])))
+    state.show([*total, *rest])
+
+
+@queue.command(help="Show mails: envelope, and the state of each recipient.\n\n" + fields_help())
+@click.argument("query", nargs=-1, required=True)
+@click.pass_obj
+def show(state: State, query: tuple[str, ...]) -> None:
+    """Show mails: envelope, and the state of each recipient."""
+    rows = list(each_row(state, "show", query=query_of(query)))
+    if not rows:
+        fail(f"{' '.join(query)} is not in the queue", EX_NOTFOUND)
+    state.show(rows if state.form == "json" else [readable(row) for row in rows], "flow")
 
 
 @queue.command()
 @click.argument("id")
+@click.option("-h", "--header", "part", flag_value="header", help="The header alone.")
+@click.option("-b", "--body", "part", flag_value="body", help="The body alone.")
 @click.pass_obj
-def show(state: State, id: str) -> None:
-    """Show one mail: envelope, and the state of each recipient."""
-    rows = _ask_all(state, "show", id=id)
-    if not rows:
+def cat(state: State, id: str, part: str | None) -> None:
+    """Write a mail, as it is at its next step, to standard output."""
+    out = sys.stdout.buffer
+    found = False
+    for octets in pieces(each_row(state, "cat", query=query_of([id])), part or ""):
+        found = True
+        out.write(octets)
+    if not found:
         fail(f"{id} is not in the queue", EX_NOTFOUND)
-    state.show(rows if state.form == "json" else [readable(row) for row in rows], "flow")
+    out.flush()
 
 
-def _order(name: str, help: str) -> None:
-    """Add a command that changes mails: some by their IDs, or with -A all."""
-
-    @queue.command(name, help=help)
-    @click.argument("ids", nargs=-1)
-    @click.option("-A", "--all", "everything", is_flag=True, help="All mails of the queue.")
-    @click.pass_obj
-    def run(state: State, ids: tuple[str, ...], everything: bool) -> None:
-        asks_all = everything or (name == FLUSH and not ids)  # the one order that does no harm
-        if bool(ids) == asks_all:
-            fail("name the mails, or say -A for all", EX_USAGE)
-        asked: list[dict[str, object]] = [{"all": True}] if asks_all else [{"id": id} for id in ids]
-        rows = [row for arguments in asked for row in _ask_all(state, name, **arguments)]
-        if state.form:
-            state.show(rows)
-        else:
-            click.echo(f"{name}: {len(rows)} mail{'' if len(rows) == 1 else 's'}", err=True)
-
-
-for _name, _help in (
-    (FLUSH, "Try mails now; without IDs, all of them."),
-    ("hold", "Keep mails in the queue until they are released."),
-    ("release", "Let held mails go on."),
-    ("delete", "Delete mails without telling their senders."),
-):
-    _order(_name, _help)
+def pieces(rows: Iterator[Row], part: str) -> Iterator[bytes]:
+    """Yield the octets of a mail, its header, or its body; lines end in LF as files here have them."""
+    is_begun = False
+    held = b""
+    for row in rows:
+        if "handoff" in row and is_begun:
+            return  # another part of the same mail
+        octets = base64.b64decode(str(row["chunk"]))
+        if "handoff" in row:
+            is_begun = True
+            if part != "body":
+                yield octets.replace(b"\r\n", b"\n")
+        elif part != "header":
+            octets = held + octets
+            held = octets[-1:] if octets.endswith(b"\r") else b""
+            yield octets[: len(octets) - len(held)].replace(b"\r\n", b"\n")
+    if held:
+        yield held
 
 
 def register(group: click.Group) -> None:
     """Add the commands."""
+    cmd_queue_orders.register(queue)
+    cmd_queue_transfer.register(queue)
     group.add_command(queue)
-
-
-def _ask_all(state: State, command: str, **arguments: object) -> list[Row]:
-    """Ask every queue process. One that knows nothing of an ID is no error while another does."""
-    sockets = _sockets(state.run_dir())
-    if not sockets:
-        fail("Columba is not running, or its queue is not", EX_TEMPFAIL)
-    rows: list[Row] = []
-    errors: list[AskError] = []
-    for socket in sockets:
-        try:
-            rows += ask(socket, command, **arguments)
-        except AskError as error:
-            errors.append(error)
-    if errors and not (rows and all(e.exit_code == EX_NOTFOUND for e in errors)):
-        fail(str(errors[0]), errors[0].exit_code)
-    return rows
 
 
 def readable(row: Row) -> Row:
@@ -98,7 +117,3 @@ def _local(cell: Cell) -> Cell:
     if not isinstance(cell, int | float):
         return cell
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(cell))
-
-
-def _sockets(run: Path) -> Sequence[Path]:
-    return sorted((run / "admin").glob("queue.*"))

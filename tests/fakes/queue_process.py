@@ -175,10 +175,14 @@ class Bench:
         """Return the rows of an admin request."""
         reader, writer = await asyncio.open_unix_connection(str(self.run / "admin" / "queue.0"))
         writer.write(json.dumps({"command": command, **fields}).encode() + b"\n")
-        answer = json.loads(await asyncio.wait_for(reader.readline(), 10))
+        rows: list[dict[str, object]] = []
+        more = True
+        while more:
+            answer = json.loads(await asyncio.wait_for(reader.readline(), 10))
+            assert answer["ok"], answer
+            rows += answer["rows"]
+            more = answer.get("more", False)
         writer.close()
-        assert answer["ok"], answer
-        rows: list[dict[str, object]] = answer["rows"]
         return rows
 
     def sieve_died(self) -> None:

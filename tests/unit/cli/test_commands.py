@@ -183,9 +183,26 @@ def test_sieve_check_shows_line_and_column(conf: Path, tmp_path: Path) -> None:
     assert f"{bad}:2:1" in shown.output
 
 
-@pytest.mark.parametrize("words", [("dance",), ("queue", "delete"), ("queue", "delete", "-A", "X")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("dance",),
+        ("queue", "delete"),
+        ("queue", "delete", "-A", "age>1h"),
+        ("queue", "suspend", "age>1h"),
+        ("queue", "resume"),
+        ("queue", "export", "-o", "x"),
+    ],
+)
 def test_wrong_usage(conf: Path, words: tuple[str, ...]) -> None:
     assert run(conf, *words).exit_code in (2, 64)
+
+
+def test_a_query_that_cant_be_read_is_shown_with_its_place(conf: Path) -> None:
+    shown = run(conf, "queue", "delete", "--yes", "sender=a AND aeg>1h")
+    assert shown.exit_code == 65
+    assert "no field 'aeg'" in shown.output
+    assert shown.output.splitlines()[-1].index("^") == 2 + len("sender=a AND ")
 
 
 def test_the_page_of_settings_names_every_service(conf: Path) -> None:

@@ -51,6 +51,12 @@ async def test_what_was_put_is_told_and_counted_on_every_node(world: World) -> N
     other = world.another()
     await other.sweep()
     assert (world.fence.live, other.live) == (1, 1)
+    await world.fence.put(put((B, F)))
+    await other.look()
+    assert other.live == 2
+    await world.fence.drop(wire.FenceDrop(base=b"k", originals=(A, B)))
+    await other.look()
+    assert other.live == 0
 
 
 async def test_another_key_is_another_mail(world: World) -> None:

@@ -1,6 +1,7 @@
 """The queue asks its scripts where there are some, and goes on without them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,11 @@ from columba.queue import reports
 from columba.queue.bounce import PLAIN
 from columba.queue.policy import Policy
 from columba.queue.record import OWED, Recipient, Record
+from columba.sieve.engine import CompileErrors, compile_script
+from columba.sieve.lang.stage import Stage
 from tests.fakes.clock import FakeClock
 
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 PERSON = Recipient(
     number="1", spec={"address": b"r@example.net"}, reply={"code": 451, "text": "busy"}
 )
@@ -97,3 +101,15 @@ def _owing() -> Record:
     import msgspec
 
     return msgspec.structs.replace(MAIL, recipients=(msgspec.structs.replace(PERSON, state=OWED),))
+
+
+@pytest.mark.parametrize("stage", [Stage.RETRY, Stage.BOUNCE])
+def test_the_shipped_examples_compile(stage: Stage) -> None:
+    path = ROOT / "etc" / "sieve" / f"{stage.value}.sieve"
+    text = path.read_text()
+    uncommented = "\n".join(
+        line[1:] if line.startswith("#") and line[1:2] not in (" ", "") else line
+        for line in text.replace("\n#    ", "\n#\t").splitlines()
+    )
+    for octets in (text, uncommented):
+        assert not isinstance(compile_script(octets.encode(), path.name, stage), CompileErrors)
