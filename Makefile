@@ -4,6 +4,7 @@ PY ?= $(shell sh .ci/python)
 VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
+FUZZ_SECONDS ?= 600
 
 .PHONY: run test check bench fuzz model docs packages clean
 
@@ -35,6 +36,9 @@ bench: packages $(VENV)/ok
 
 fuzz: $(VENV)/ok
 	$(BIN)/python -m pytest tests -m "not slow and not peer" -k "property or fuzz" --hypothesis-profile=fuzz $(ARGS)
+	$(BIN)/python -m pip install --quiet --group fuzz --constraint constraints.txt
+	$(BIN)/python -m tests.fuzz.sieve_target script -max_total_time=$(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.sieve_target message -max_total_time=$(FUZZ_SECONDS)
 
 model: $(VENV)/ok
 	MODEL_COUNT=$(or $(COUNT),3000) $(BIN)/python -m pytest -s tests/model $(ARGS)

@@ -21,6 +21,7 @@ from columba.sieve.run.requests import DictGet, Found, Unavailable
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text, clean, constant_text
 
+SEEN: Final = "duplicate/"  # how the keys of marks begin
 _SOURCE: Final = "source of the unique id"
 _DAY_S: Final = 86_400
 
@@ -73,7 +74,7 @@ def _unique_id(run: Run, texts: dict[str, Text]) -> str:
 def _key(run: Run, handle: str, id: str, is_own: bool) -> str:
     user = str(run.envelope.recipients[0]) if is_own and run.envelope.recipients else ""
     text = "\0".join((user.lower(), handle, id))
-    return "duplicate/" + sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return SEEN + sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _period_s(run: Run, said_s: int | None) -> int:

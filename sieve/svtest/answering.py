@@ -6,6 +6,7 @@ Tables, dicts, the DNS and next hops are settings of the test file:
     columba_dict/NAME/KEY = value            a dict is there once one of its keys is set, `default` always
     columba_dns/TYPE/NAME = record | record  "fail" alone: no answer; a first "secure" marks it as validated
     columba_hop/RECIPIENT = 550 5.1.1 Unknown   what a next hop says; without it, 250
+    columba_duplicates = yes                    messages are remembered; without it, nothing is a duplicate
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,9 @@ from typing import Final
 
 from columba.common.dict.base import Add, Drop, Put
 from columba.common.dict.memory import MemoryDict
+from columba.sieve.ext.rfc7352_duplicate import SEEN
 from columba.sieve.run.effects import MARKS, Effect
+from columba.sieve.run.options import is_yes
 from columba.sieve.run.requests import (
     Answer,
     Callout,
@@ -41,6 +44,7 @@ DEFAULT: Final = "default"
 DICT: Final = "columba_dict/"
 DNS: Final = "columba_dns/"
 HOP: Final = "columba_hop/"
+DUPLICATES: Final = "columba_duplicates"
 NO_TABLE: Final = "there is no such table (columba-sieve-test takes --lookup TABLE:KEY=VALUE)"
 
 
@@ -52,6 +56,7 @@ class Pretended:
     dicts: dict[str, MemoryDict] = field(default_factory=dict)
     dns: Mapping[tuple[str, str], str] = field(default_factory=dict)
     hops: Mapping[str, str] = field(default_factory=dict)
+    remembers: bool = False
 
     def dict_of(self, name: str) -> MemoryDict | None:
         """Return a dict; the default one and that of our own marks are always there."""
@@ -73,12 +78,13 @@ class Pretended:
             elif setting.startswith(HOP):
                 hops[setting.removeprefix(HOP)] = value
         self.tables, self.dns, self.hops = tables, dns, hops
+        self.remembers = is_yes(settings, DUPLICATES)
 
     def commit(self, effects: list[Effect]) -> None:
         """Do the lasting effects of a run, as if its mail was delivered."""
         for effect in effects:
             known = self.dict_of(effect.dict)
-            if known is None:
+            if known is None or (effect.key.startswith(SEEN) and not self.remembers):
                 continue
             match effect.kind:
                 case "set":

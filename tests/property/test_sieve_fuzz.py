@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from columba.sieve.engine import CompileErrors, Failed, Finished, Outcome, Script, compile_script
+from columba.sieve.engine import Failed, Finished, Script
+from columba.sieve.ext.registry import language
 from columba.sieve.lang.diagnose import Diagnosis
 from columba.sieve.lang.errors import ErrorLog, Source
 from columba.sieve.lang.limits import Limits
@@ -17,41 +18,43 @@ from columba.sieve.run.envelope import Envelope, Path, parse_path
 from columba.sieve.run.match import parse_glob
 from columba.sieve.run.values import truncate
 from tests.fakes.sieve import compiled, outcome_of
+from tests.fakes.sieve_fuzz import EVERYTHING, compiled_or_errors, outcome_of_message
 
+LANGUAGE = language()
+EVERY_WORD = [
+    word for known in (LANGUAGE.core, *LANGUAGE.extensions.values()) for word in known.words
+]
 WORDS = [
-    *("require", "if", "elsif", "else", "stop", "keep", "discard", "redirect", "fileinto"),
-    *("reject", "set", "string", "header", "address", "envelope", "exists", "size", "not"),
-    *("allof", "anyof", "true", "false", "lookup", "route", "reply", "ihave", "error", "foo"),
-    *(":is", ":contains", ":matches", ":count", ":value", ":comparator", ":all", ":copy"),
-    *(":over", ":as", ":mx", ":relay", ":lower", ":length", ":nonsense"),
+    *sorted({word.name for word in EVERY_WORD}),
+    *sorted({f":{tag.name}" for word in EVERY_WORD for tag in word.tags}),
+    *(
+        ":count",
+        ":value",
+        ":regex",
+        ":index",
+        ":mime",
+        ":anychild",
+        ":copy",
+        ":flags",
+        "foo",
+        ":foo",
+    ),
     *('"i;octet"', '"a"', '"${1}"', '"${a.b}"', '"subject"', '"from"', '"eq"', '"*?*"', '"a@b"'),
     *('["a", "b"]', "[", "]", "(", ")", "{", "}", ";", ",", "1", "99999999999999999999", "10K"),
     *('"fileinto"', '"variables"', '"envelope"', '"${hex:zz}"', "text:\na\n.\n", "# c\n", "/*"),
-    *('"', "@", "\\", "\x00", ":", "é", "text:"),
+    *('"', "@", "\\", "\x00", ":", "é", "text:", '"mailto:a@b.example"', '"/private/x"', '"year"'),
+    *[";", "{", "}", ";"] * 8,
 ]
 TOKENS = st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join)
-REQUIRE = (
-    'require ["fileinto", "variables", "envelope", "copy", "relational", "subaddress", "reject",'
-    ' "environment", "ihave", "encoded-character", "vnd.columba.lookup", "vnd.columba.smtp"];'
-)
+CAPABILITIES = [
+    name
+    for name in sorted(LANGUAGE.extensions)
+    if isinstance(compiled_or_errors(f'require "{name}";'.encode(), Stage.DELIVERY), Script)
+]
+REQUIRE = "require [" + ", ".join(f'"{name}"' for name in CAPABILITIES) + "];"
 STAGES = st.sampled_from(list(Stage))
 
-EVERYTHING = compiled(
-    REQUIRE.replace(' "vnd.columba.smtp"', ' "comparator-i;ascii-numeric"')
-    + r"""
-    if header :matches ["subject", "from", "x-a"] ["*<*>*", "?*", "*"] {
-        set :upperfirst :quotewildcard "a" "${1}${2}";
-        set :length "b" "${0}";
-    }
-    if address :matches :localpart ["from", "to", "cc"] "*" { set "c" "${1}"; }
-    if address :detail :contains ["from", "to"] "" { set "d" "x"; }
-    if header :count "ge" ["received", "to"] "1" { set "e" "${e}${a}"; }
-    if header :value "lt" :comparator "i;ascii-numeric" "x-a" "5" { set "f" "x"; }
-    if header :contains :comparator "i;octet" "subject" "${a}" { set "g" "${hex:ff}"; }
-    if allof (exists ["from", "to"], size :over 10) { fileinto :copy "${a}x"; }
-    if envelope :domain :is "to" ["b.example", "${c}"] { redirect "a@b.example"; }
-    """
-)
+ALL = compiled(EVERYTHING)
 
 
 @given(TOKENS)
@@ -64,43 +67,24 @@ def test_the_search_for_mistakes_and_the_grammar_agree(text: str) -> None:
     assert is_grammatical(found.tokens) or len(log)
 
 
-def check(octets: bytes, stage: Stage) -> Script | CompileErrors:
-    result = compile_script(octets, "fuzz", stage)
-    if isinstance(result, CompileErrors):
-        assert result.errors
-        assert result.render().startswith("fuzz:")
-        for error in result.errors:
-            assert error.position.line >= 1
-            assert error.position.column >= 1
-    return result
-
-
-def check_outcome(outcome: Outcome) -> None:
-    """What leaves the engine is UTF-8."""
-    assert isinstance(outcome, Finished | Failed)
-    if isinstance(outcome, Finished):
-        texts = [*outcome.variables.values(), *map(repr, outcome.actions)]
-        assert all(text.encode() is not None for text in texts)
-
-
 @given(st.binary(max_size=300), STAGES)
 def test_any_octets_compile_or_have_errors(octets: bytes, stage: Stage) -> None:
-    check(octets, stage)
+    compiled_or_errors(octets, stage)
 
 
 @given(TOKENS, STAGES)
 @settings(max_examples=400)
 def test_any_words_compile_or_have_errors(text: str, stage: Stage) -> None:
     for octets in (text.encode(), (REQUIRE + text).encode()):
-        script = check(octets, stage)
+        script = compiled_or_errors(octets, stage)
         if isinstance(script, Script):
-            check_outcome(outcome_of(script, tables={"a": {"a": "v"}}))
+            outcome_of_message(script, b"From: a@b\r\n\r\nx\r\n")
 
 
 @given(st.binary(max_size=400))
 @settings(max_examples=200)
 def test_any_octets_are_a_message(octets: bytes) -> None:
-    check_outcome(outcome_of(EVERYTHING, message=octets))
+    outcome_of_message(ALL, octets)
 
 
 FIELD = st.tuples(
@@ -114,7 +98,49 @@ FIELD = st.tuples(
 def test_any_fields_can_be_tested(fields: list[tuple[str, str]], body: bytes) -> None:
     block = "".join(f"{name}: {value}\r\n" for name, value in fields)
     message = block.encode() + b"\r\n" + body
-    check_outcome(outcome_of(EVERYTHING, message=message))
+    outcome_of_message(ALL, message)
+
+
+PIECE = st.sampled_from(
+    [
+        *(
+            b"\r\n",
+            b"\r\n\r\n",
+            b"--b",
+            b"--b--",
+            b"--c",
+            b"text",
+            b" ",
+            b"=C3=",
+            b"YQ==",
+            b"\xff\xfe",
+        ),
+        *(b"Content-Type: multipart/mixed; boundary=b\r\n", b"Content-Type: message/rfc822\r\n"),
+        *(
+            b"Content-Type: text/html; charset=utf-16\r\n",
+            b'Content-Type: multipart/x; boundary="c"\r\n',
+        ),
+        *(
+            b"Content-Type: text/plain; name*1*=%ff; name*0*=x'y'%\r\n",
+            b"Content-Type:\r\n",
+            b"\x00",
+        ),
+        *(
+            b"Content-Transfer-Encoding: base64\r\n",
+            b"Content-Transfer-Encoding: quoted-printable\r\n",
+        ),
+        *(
+            b"Content-Disposition: attachment; filename==?x?q?y?=\r\n",
+            b"Subject: =?utf-7?q?+?=\r\n",
+        ),
+    ]
+)
+
+
+@given(st.lists(PIECE, max_size=20).map(b"".join))
+@settings(max_examples=200)
+def test_any_structure_can_be_tested(message: bytes) -> None:
+    outcome_of_message(ALL, message)
 
 
 def matches_slowly(pattern: str, text: str) -> bool:
@@ -180,7 +206,7 @@ def test_folding_keeps_the_length(text: str) -> None:
 
 @pytest.mark.parametrize("octets", [b"\xff\xfe", b"keep;\xff", b'redirect "\xff@b.example";'])
 def test_octets_that_are_no_utf8(octets: bytes) -> None:
-    check(octets, Stage.DATA)
+    compiled_or_errors(octets, Stage.DATA)
 
 
 def test_octets_that_are_no_utf8_do_not_leave_the_engine() -> None:
