@@ -110,7 +110,7 @@ class Attempts:
         if not self._stock.owners.is_held(holding):
             return Next(None, _AGAIN_S)
         try:
-            found = await self._stock.shelf.find(key)
+            found = await self._stock.shelf.recall(key)
         except RecordError as error:
             self._stock.set_aside(key, str(error))
             return Next(None)

@@ -30,7 +30,7 @@ class House:
         """List everything again, and sweep; raises StoreError."""
         self._settler.sweep()
         for owner in self._stock.owners.owners:
-            count = await self._stock.load_owner(owner)
+            count = await self._stock.keep_index(owner)
             main = self._stock.owners.main
             if not count and main is not None and owner != main.owner:
                 await self._stock.owners.release(owner, is_empty=True)

@@ -5,6 +5,7 @@ the others that are. Tombstones are due when they are swept, held records never.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from columba.common.hop.destination import destination
@@ -41,6 +42,11 @@ def plan_of(record: Record, tombstone_s: float, is_down: _IsDown, share: _Share 
         cost_of(len(record.header) + record.body_size),
         is_lost(record, goes_to),
     )
+
+
+def shared(plan: Plan, share: _Share) -> Plan:
+    """Return a plan that was read from elsewhere with strings that many plans share."""
+    return replace(plan, destination=share(plan.destination), flow=share(plan.flow))
 
 
 def due_s(record: Record) -> float:

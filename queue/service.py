@@ -152,7 +152,7 @@ class QueueService:
             margin_ns=int(settings.queue_lease_margin * _NS),
         )
         self._owners = Owners(calls, node, self._local, clock=self._clock, terms=terms, event=event)
-        shelf = Shelf(calls)
+        shelf = Shelf(calls, settings.queue_recent_size)
         self._stock = Stock(
             shelf,
             self._owners,

@@ -84,6 +84,11 @@ class Settings(General, QueueStore, FirstRetry, Softness, Scripts):
     queue_settle_time: float = setting(
         Kind.TIME, "10 mins", "How long an outcome of an unknown message is kept for its intake."
     )
+    queue_recent_size: int = setting(
+        Kind.SIZE,
+        "32 M",
+        "Memory for queued mails that this process wrote last, so that it need not read them again.",
+    )
     queue_store_threads: int = setting(
         Kind.UINT, "16", "Most calls of the queue's store at a time."
     )

@@ -5,6 +5,7 @@ nonce of what stands there decides; a change that lost is made again on what won
 the result is unknown. A body belongs to one record alone, so parts get copies.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from columba.common.errors import ConditionError, NotFoundError, UnavailableError
+from columba.common.errors import ConditionError, NotFoundError, StoreError, UnavailableError
 from columba.queue import record as records
 from columba.queue.outcome import Applied
+from columba.queue.recent import Recent
 from columba.queue.record import Record, changed
 from columba.queue.store.base import ABSENT, Condition, match
 from columba.queue.store.calls import StoreCalls
@@ -23,6 +25,7 @@ from columba.queue.store.calls import StoreCalls
 ENV: Final = "env/"
 BODY: Final = "body/"
 _TRIES: Final = 20
+_BREATH: Final = 500  # keys that are looked at before the event loop may do something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,9 @@ def owner_of(key: str) -> str:
 class Shelf:
     """The records of all owners of one store."""
 
-    def __init__(self, store: StoreCalls) -> None:
+    def __init__(self, store: StoreCalls, recent_octets: int = 0) -> None:
         self.store = store
+        self.recent: Recent[Shelved] = Recent(recent_octets)
 
     async def load(self, key: str) -> Shelved:
         """Return a record; NotFoundError, RecordError."""
@@ -61,6 +65,10 @@ class Shelf:
             return await self.load(key)
         except NotFoundError:
             return None
+
+    async def recall(self, key: str) -> Shelved | None:
+        """Return a record as we wrote it last, else as find; only for what ends in a conditional write."""
+        return self.recent.find(key) or await self.find(key)
 
     async def create(self, key: str, record: Record) -> Shelved:
         """Write a record that is not there yet; ConditionError when another one is."""
@@ -76,11 +84,13 @@ class Shelf:
         change must be harmless when it is applied twice. A result equal to what is there is not written.
         NotFoundError when there is none.
         """
-        for _ in range(_TRIES):
-            old = await self.load(key)
+        for number in range(_TRIES):
+            old, is_fresh = await self._old(key, number)
             new = change(old.record)
             if new == old.record:
-                return old
+                if is_fresh:
+                    return old
+                continue
             try:
                 return await self.replace(old, new)
             except ConditionError:
@@ -91,9 +101,11 @@ class Shelf:
         self, key: str, change: Callable[[Record], Applied], folder: Path
     ) -> Shelved:
         """Change a record, writing the parts that split from it first, under the same owner."""
-        for _ in range(_TRIES):
-            old = await self.load(key)
+        for number in range(_TRIES):
+            old, is_fresh = await self._old(key, number)
             applied = change(old.record)
+            if not is_fresh and (applied.parts or applied.record == old.record):
+                continue  # what is not undone by a failed condition is done from what stands there
             for part in applied.parts:
                 with suppress(ConditionError):  # it was stored before we were interrupted
                     own = await self.with_own_body(part, folder)
@@ -107,10 +119,14 @@ class Shelf:
         raise UnavailableError(f"{key}: changed by others all the time")
 
     async def names(self, owner: str) -> AsyncIterator[str]:
-        """Yield the keys of all records of an owner, in order."""
+        """Yield the keys of all records of an owner, in order; others get their turn now and then."""
+        number = 0
         async for keys in self.store.pages(f"{ENV}{owner}/"):
             for key in keys:
                 yield key
+                number += 1
+                if number % _BREATH == 0:
+                    await asyncio.sleep(0)
 
     async def with_own_body(self, record: Record, folder: Path) -> Record:
         """Return the record with a copy of its body, when that is beside it in the store."""
@@ -120,16 +136,27 @@ class Shelf:
         await self.store.copy(record.body_key, key, record.body_size, folder)
         return changed(record, body_key=key)
 
+    async def _old(self, key: str, number: int) -> tuple[Shelved, bool]:
+        """Return the record to change, and whether it was read just now: always but for the first try."""
+        known = self.recent.find(key) if number == 0 else None
+        return (known, False) if known is not None else (await self.load(key), True)
+
     async def _write(self, key: str, record: Record, condition: Condition) -> Shelved:
         record = records.written(record, secrets.token_hex(8))
         try:
             etag = await self.store.put(key, records.encode(record), condition)
         except ConditionError:
+            self.recent.drop(key)
             there = await self.find(key)
             if there is None or there.record.nonce != record.nonce:
                 raise
             return there
-        return Shelved(key, record, etag)
+        except StoreError:
+            self.recent.drop(key)
+            raise
+        shelved = Shelved(key, record, etag)
+        self.recent.keep(shelved)
+        return shelved
 
 
 def new_body_key(name: str) -> str:

@@ -16,8 +16,9 @@ from columba.common.errors import NotFoundError
 from columba.common.ipc import wire
 from columba.common.log.event import Event
 from columba.queue.destination import verdicts
+from columba.queue.index import Index, Reader, Writer
 from columba.queue.owner import Owners
-from columba.queue.plan import NEVER_S, plan_of
+from columba.queue.plan import NEVER_S, plan_of, shared
 from columba.queue.retry import RetryPolicy
 from columba.queue.schedule import Plan, Schedule
 from columba.queue.shelf import Shelf, Shelved, key_of, owner_of
@@ -42,6 +43,7 @@ class Stock:
         self.shelf, self.owners, self.schedule = shelf, owners, schedule
         self.clock, self.policy, self.event = clock, policy, event
         self.tombstone_s = tombstone_s
+        self.index = Index(shelf.store, clock, event)
         self.unreadable: dict[str, str] = {}  # key and why
         # An intake of this id is being taken back.
         self.is_disowned: Callable[[str], bool] = _nobody
@@ -111,16 +113,40 @@ class Stock:
     async def load_owner(self, owner: str) -> int:
         """Plan every record of an owner that is not known yet, and return how many there are in all.
 
-        Without an index nothing is known of their due times, so each is looked at now.
+        They are planned as they are listed, so that work on the first begins before the last is known. What no
+        snapshot knows is looked at now.
         """
-        count = 0
-        async for key in self.shelf.names(owner):
-            count += 1
-            is_new = key not in self.schedule or key in self.unreadable
-            if is_new and self.owners.get(owner) is not None:
-                self.schedule.add(key, Plan(0.0))
-                self.wake.set()
+        return await self._load(owner, None)
+
+    async def keep_index(self, owner: str) -> int:
+        """Do as load_owner, and write down what is known of each record for whoever has to begin anew."""
+        writer = self.index.writer(owner)
+        count = await self._load(owner, writer)
+        await writer.end()
         return count
+
+    async def _load(self, owner: str, writer: Writer | None) -> int:
+        count, reader = 0, Reader(self.index, owner)
+        try:
+            async for key in self.shelf.names(owner):
+                count += 1
+                is_new = key not in self.schedule or key in self.unreadable
+                if is_new and self.owners.get(owner) is not None:
+                    await self._plan_listed(key, reader)
+                if writer is not None:
+                    await writer.add(key.rpartition("/")[2], self.schedule.item(key))
+        finally:
+            await reader.close()
+        return count
+
+    async def _plan_listed(self, key: str, reader: Reader) -> None:
+        plan = await reader.plan(key.rpartition("/")[2])
+        if key in self.schedule and key not in self.unreadable:
+            return  # it was planned while we waited
+        if plan is None or key in self.unreadable:
+            plan = Plan(0.0)
+        self.schedule.add(key, shared(plan, sys.intern))
+        self.wake.set()
 
     async def base(self, id: str) -> Shelved | None:
         """Return the first record of a message, whichever of our owners has it."""
@@ -172,6 +198,7 @@ class Stock:
 
     def _forget(self, owner: str) -> None:
         self.schedule.remove_all(lambda key: owner_of(key) != owner)
+        self.shelf.recent.drop_all(key_of(owner, ""))
         self.unreadable = {k: why for k, why in self.unreadable.items() if owner_of(k) != owner}
 
 

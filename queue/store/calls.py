@@ -21,7 +21,7 @@ from columba.queue.store.base import (
     Page,
 )
 
-PAGE: Final = 10_000
+PAGE: Final = 100_000  # a store in files reads the whole folder for each page
 
 
 class StoreCalls:

@@ -191,7 +191,7 @@ class SimProcess(Part):
         calls, clock, event, at_once = self.calls, self.clock, self.event, AtOnce()
         terms = Terms(ttl_ns=int(TTL_S * S), margin_ns=int(MARGIN_S * S))
         self.owners = Owners(calls, self.node, at_once, clock=clock, terms=terms, event=event)
-        shelf = Shelf(calls)
+        shelf = Shelf(calls, 1 << 20)
         self.stock = Stock(
             shelf,
             self.owners,

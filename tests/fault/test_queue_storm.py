@@ -112,7 +112,7 @@ class Storm:
         self.owners = Owners(
             self.calls, self.node, self.off_loop, clock=self.clock, terms=terms, event=event
         )
-        policy, shelf = RetryPolicy(), Shelf(self.calls)
+        policy, shelf = RetryPolicy(), Shelf(self.calls, 1 << 20)
         self.stock = Stock(
             shelf,
             self.owners,

@@ -1,6 +1,7 @@
 """Two nodes, each with its own master and run directory, share one bucket: one dies with 1,000 mails queued."""
 
 import contextlib
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from columba.queue.store.keyring import key_line
 from tests.fakes.stack import Options, Stack
 from tests.peers.all import Peers, open_folder
 from tests.peers.process import free_port, wait_until
@@ -57,8 +59,6 @@ class Pair:
 
     def _key_file(self, path: Path) -> Path:
         """Make the keys as an administrator does."""
-        from columba.queue.store.keyring import key_line
-
         path.touch(0o600)
         path.write_text(key_line(b"k" * 32, 0.0))
         return path
@@ -98,7 +98,7 @@ def evacuated(pair: Pair, sink: Sink) -> None:
     smtp_source(pair.one.ports["smtp"], messages=20)
     mine = {str(row["id"]) for row in pair.one.rows("queue", "list")}
     assert len(mine) == 20
-    given = pair.one.rows("cluster", "evacuate", "--yes")
+    given = rows(pair.one, "cluster", "evacuate", "--yes")
     assert sum(int(str(row["in_doubt"])) for row in given) == 0
     wait_until(lambda: mine <= {str(r["id"]) for r in pair.two.rows("queue", "list")}, "adopted")
     assert not pair.one.rows("queue", "list")
@@ -106,8 +106,7 @@ def evacuated(pair: Pair, sink: Sink) -> None:
         smtp_source(pair.one.ports["smtp"], messages=1)
     sink = pair.sink()
     wait_until(lambda: sink.count() == 20, "all that was given away", 30)
-    rows = pair.one.rows("cluster", "return")
-    assert any(row["process"] for row in rows)
+    assert any(row["process"] for row in rows(pair.one, "cluster", "return"))
     smtp_source(pair.one.ports["smtp"], messages=1)
     wait_until(lambda: sink.count() == 21, "it takes part again")
 
@@ -118,14 +117,22 @@ def taken_over(pair: Pair) -> None:
     owner = str(ours[0]["owner"])
     refused = pair.two.columbadm("cluster", "takeover", owner, check=False)
     assert refused.returncode == 64 and "may be delivered twice" in refused.stdout
-    rows = pair.two.rows("cluster", "takeover", owner, "--yes")
-    assert [row["owner"] for row in rows] == [owner]
+    taken = rows(pair.two, "cluster", "takeover", owner, "--yes")
+    assert [row["owner"] for row in taken] == [owner]
 
     def begun_anew() -> bool:
         held = [row["owner"] for row in pair.one.rows("cluster", "status") if row["process"]]
         return bool(held) and owner not in held
 
     wait_until(begun_anew, "a lease of its own again")
+
+
+def rows(stack: Stack, *arguments: str) -> list[dict[str, object]]:
+    """Return the rows behind the words that columbadm says before it acts."""
+    text = stack.columbadm("-f", "json", *arguments).stdout
+    found = json.loads(text[text.index("[{") :])
+    assert isinstance(found, list)
+    return found
 
 
 def _id(headers: bytes) -> bytes:
