@@ -57,13 +57,16 @@ class Pool:
             session.abort()
         return None
 
-    def give_back(self, key: Key, session: Session, now_ns: int) -> list[Session]:
-        """Keep a session for later; return those that have to be closed instead."""
+    def give_back(self, key: Key, session: Session, now_ns: int, held_ns: int = 0) -> list[Session]:
+        """Keep a session for later; return those that have to be closed instead.
+
+        held_ns: how much longer than usual it may be idle, because its mail is on the way.
+        """
         if not session.is_usable or session.uses >= self._limits.uses or not self._limits.size:
             return [session]
         if not self._is_young(session, now_ns):
             return [session]
-        self._idle[session] = (key, now_ns)
+        self._idle[session] = (key, now_ns + held_ns)
         self._by_key.setdefault(key, []).append(session)
         out: list[Session] = []
         while len(self._idle) > self._limits.size:

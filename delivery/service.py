@@ -30,6 +30,7 @@ from columba.common.off_loop import OffLoop
 from columba.common.service import Context
 from columba.delivery.attempt import Attempts, Tools, Ways
 from columba.delivery.board import Board
+from columba.delivery.callout import Callouts
 from columba.delivery.connect import Families, Finder
 from columba.delivery.control import Control
 from columba.delivery.filing import Filer
@@ -85,6 +86,7 @@ class Delivery(Serving):
         self._health = Health(settings.host_down_time)
         self._mail_threads = OffLoop(MAIL_THREADS, "maildir")
         self._step: DeliveryStep | None = None
+        self._callouts: Callouts | None = None
 
     async def start(self) -> None:
         """Make the tools and begin to take calls. Raises ConfigError."""
@@ -163,6 +165,7 @@ class Delivery(Serving):
             context.event,
             context.spawn,
         )
+        self._callouts = Callouts(tools, ways, settings.smtp_port)
         maildirs = Maildirs(Path(settings.mail_root), settings.mailbox_quota)
         return DeliveryStep(
             Policy(
@@ -210,6 +213,8 @@ class Delivery(Serving):
             case wire.Handoff() as handoff if len(call.parts) == 2 and self._step is not None:
                 mail = Mail(handoff, call.parts[0], call.parts[1])
                 return (await self._step.run(mail, call)).reply()
+            case wire.CallOut() as asked if self._callouts is not None:
+                return await self._callouts.ask(asked), []
             case wire.Answered(ids=ids):
                 self._keeper.answered(ids)
                 return wire.Done(), []

@@ -109,6 +109,24 @@ class Session:
         self.uses += 1
         return [one or Said(Stage.RCPT, None, "no reply") for one in said]
 
+    async def ask(self, transaction: Transaction, patience: Patience) -> list[Said | None]:
+        """Ask about recipients without sending anything: MAIL, RCPT, RSET. None for one that is accepted.
+
+        Raises HopError: the session is then closed.
+        """
+        smtp, offered, reset = self._smtp, self._smtp.extensions, Simple(Verb.RSET)
+        try:
+            if smtp.phase is not Phase.READY:
+                smtp.enqueue(Simple(Verb.RSET))
+            rcpts = [fit_rcpt(rcpt, offered) for rcpt in transaction.rcpts]
+            smtp.enqueue(fit_mail(transaction.mail, offered), *rcpts, reset)
+            said: list[Said | None] = []
+            await self._until(reset, said, len(rcpts), patience)
+        except BaseException:
+            self.abort()
+            raise
+        return said
+
     async def quit(self) -> None:
         """Say goodbye, without waiting for the answer longer than a second."""
         stream = self._exchange.stream

@@ -34,6 +34,7 @@ from columba.sieve.run.requests import (
     Records,
     Request,
     Resolve,
+    Said,
     Several,
     Unavailable,
 )
@@ -87,8 +88,8 @@ class Answers:
             answer = self._at_once(step)
             if answer is None:
                 answer = await self._answer(step, until_ns)
-            if found is not None and isinstance(answer, Found) and isinstance(step, Lookup):
-                found.append(step.key)
+            if found is not None:
+                found += confirmed(step, answer)
             step = machine.step(answer)
         return step
 
@@ -194,6 +195,16 @@ async def _ask_dict(store: Dict, asked: DictGet | DictAdd | DictNew, timeout_s: 
             return Found(str(await store.increment(key, amount, timeout_s, expires_s)))
         case DictNew(key=key, value=value, expires_s=expires_s):
             return Found(await store.set_new(key, value, timeout_s, expires_s))
+
+
+def confirmed(asked: Request, answer: Answer) -> tuple[str, ...]:
+    """Return what an answer proves (promises §2.4): the key of a table, the recipient that a hop has just accepted."""
+    match asked, answer:
+        case Lookup(key=key), Found():
+            return (key,)
+        case Callout(recipient=recipient), Said(code=code, is_remembered=False) if code < 400:
+            return (recipient,)
+    return ()
 
 
 def within(timeout_s: float, until_ns: int) -> float:

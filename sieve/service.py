@@ -55,7 +55,7 @@ class SieveFilter(Serving):
         )
         tables = open_tables(settings.lookup, context.off_loop)
         self._scripts = load_scripts(settings, self._limits, tables)
-        sources = make_sources(settings, context.event)
+        sources = make_sources(settings, context.event, context.caller)
         self._answers = Answers(tables, settings.lookup_timeout, sources)
         event, spool = context.event, Path(settings.spool_dir)
         bodies = Bodies(context.off_loop, spool, context.name, event)

@@ -46,6 +46,15 @@ class Settings(General, Scripts, Lookups, Dicts, Dns, Handing):
         "A list in the DNS that does not answer has listed nothing, or is a temporary error (451).",
         choices=("ignore", "tempfail"),
     )
+    callout_timeout: float = setting(
+        Kind.TIME, "30 secs", "How long a next hop that is asked about a recipient may take."
+    )
+    callout_positive_ttl: float = setting(
+        Kind.TIME, "1 days", "How long it is remembered that a next hop accepts a recipient."
+    )
+    callout_negative_ttl: float = setting(
+        Kind.TIME, "1 hours", "How long it is remembered that a next hop refuses a recipient."
+    )
     srs_secret_file: str = setting(
         Kind.PATH,
         "",

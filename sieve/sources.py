@@ -11,9 +11,12 @@ from columba.common.dict.base import Dict
 from columba.common.dict.open import open_dicts
 from columba.common.dns.client import Client, name_servers
 from columba.common.errors import ConfigError
+from columba.common.ipc.calls import Caller
 from columba.common.log.event import Event
 from columba.sieve.answers import Sources
+from columba.sieve.callouts import HopCallouts
 from columba.sieve.ext.columba_dnsbl import OPTION as DNSBL_UNANSWERED
+from columba.sieve.ext.columba_parts import DEFAULT_DICT
 from columba.sieve.ext.columba_srs import SECRETS
 from columba.sieve.run.effects import MARKS
 from columba.sieve.settings import Settings
@@ -22,7 +25,7 @@ SECRET_FILE_MAX: Final = 64 * 1024
 SECRET_MIN: Final = 8  # octets
 
 
-def make_sources(settings: Settings, event: Event) -> Sources:
+def make_sources(settings: Settings, event: Event, caller: Caller) -> Sources:
     """Return who is asked beside tables; raises ConfigError."""
     dicts: dict[str, Dict] = open_dicts(settings.dict)
     if settings.sieve_state_dict not in dicts:
@@ -34,6 +37,14 @@ def make_sources(settings: Settings, event: Event) -> Sources:
         resolver=Client(name_servers(settings.dns_servers)),
         dns_timeout_s=settings.dns_timeout,
         list_timeout_s=settings.dnsbl_timeout,
+        callouts=HopCallouts(
+            caller,
+            dicts[DEFAULT_DICT],
+            settings.dict_timeout,
+            settings.callout_positive_ttl,
+            settings.callout_negative_ttl,
+        ),
+        callout_timeout_s=settings.callout_timeout,
         event=event,
     )
 

@@ -287,6 +287,25 @@ class Withheld(Frozen, frozen=True, tag="withheld", kw_only=True):
     id: str
 
 
+class CallOut(Frozen, frozen=True, tag="call_out", kw_only=True):
+    """Asks the hop of a route whether it takes mail for a recipient; no mail is sent. holds: keep the connection."""
+
+    route: Route
+    sender: bytes
+    recipient: bytes
+    deadline_ns: int
+    holds: bool = False
+
+
+class CalledOut(Frozen, frozen=True, tag="called_out", kw_only=True):
+    """What the hop said: 250, its refusal, or a 4xx if nothing is known. hop "" = none was reached."""
+
+    code: int
+    enhanced: str = ""
+    text: str = ""
+    hop: str = ""
+
+
 class Done(Frozen, frozen=True, tag="done", kw_only=True):
     """The answer to requests that have nothing else to say."""
 
@@ -318,6 +337,7 @@ Request = (
     | FenceDrop
     | Answered
     | Withheld
+    | CallOut
     | Present
     | PenaltyAsk
     | PenaltyAdd
@@ -330,6 +350,7 @@ Reply = (
     | FenceTold
     | Elsewhere
     | Penalty
+    | CalledOut
     | Done
     | Busy
     | Expired

@@ -152,6 +152,7 @@ class Said:
     code: int
     enhanced: str = ""
     text: str = ""
+    is_remembered: bool = False  # it answered so some time ago
 
 
 @dataclass(frozen=True, slots=True)
