@@ -243,7 +243,7 @@ class Attempts:
     ) -> tuple[list[Result] | None, set[str]]:
         """Make one transaction; return its results (None: see _over), and the numbers that go again at once."""
         label, offered = session.endpoint.label, session.extensions
-        transaction = form.transaction(part)
+        transaction = form.transaction(part, offered)
         missed = form.lacking(part, transaction, offered)
         if missed:
             return same(part, Result(form.unable(missed, label, offered), label)), set()

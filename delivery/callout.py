@@ -43,7 +43,9 @@ class Asking(Attempts):
         """Ask instead of sending."""
         label = session.endpoint.label
         try:
-            said = await session.ask(form.transaction(part), self._patience(part))
+            said = await session.ask(
+                form.transaction(part, session.extensions), self._patience(part)
+            )
         except HopError as error:
             if session.uses and error.stage is Stage.MAIL and error.reply is None:
                 return None, set()  # it was closed while it was idle

@@ -13,6 +13,7 @@ from columba.common.smtp import fit
 from columba.common.smtp.command import Mail, Rcpt
 from columba.common.smtp.extensions import NO_LIMITS, Extensions
 from columba.common.smtp.params import MailParams, RcptParams
+from columba.common.smtp.path import with_ascii_domain
 from columba.delivery import outcome
 from columba.delivery.job import Job, Result
 from columba.delivery.outcome import Decision, Stage, Verdict
@@ -30,10 +31,12 @@ def first_batch(job: Job, offered: Extensions) -> Job:
     return job if len(batch) == len(job.recipients) else replace(job, recipients=batch)
 
 
-def transaction(job: Job) -> Transaction:
-    """Return the commands, as if the hop offered everything."""
+def transaction(job: Job, offered: Extensions) -> Transaction:
+    """Return the commands, as if the hop offered everything; SMTPUTF8 is not needed where A-labels will do."""
     envelope, content = job.envelope, job.content
     addresses = (envelope.sender, *(r.address for r in job.recipients))
+    if envelope.smtputf8 and "SMTPUTF8" not in offered:
+        addresses = tuple(map(with_ascii_domain, addresses))
     # RFC 6531 §3.4: only a mail that is internationalised needs a hop that is.
     needs_utf8 = envelope.smtputf8 and not (
         all(address.isascii() for address in addresses) and content.header.isascii()
@@ -47,8 +50,10 @@ def transaction(job: Job) -> Transaction:
         requiretls=envelope.requiretls,
         prdr=len(job.recipients) > 1,
     )
-    rcpts = tuple(Rcpt(r.address, _rcpt_params(r)) for r in job.recipients)
-    return Transaction(Mail(envelope.sender, params), rcpts, content)
+    sender, *to = addresses
+    people = zip(to, job.recipients, strict=True)
+    rcpts = tuple(Rcpt(address, _rcpt_params(recipient)) for address, recipient in people)
+    return Transaction(Mail(sender, params), rcpts, content)
 
 
 def lacking(job: Job, wanted: Transaction, offered: Extensions) -> tuple[str, ...]:

@@ -60,6 +60,9 @@ class Server:
         return ipaddress.ip_address(self.address).is_loopback
 
 
+IDNA: Final = dns.name.IDNA_2008_UTS_46  # RFC 5891; case and width are folded as RFC 5895 says
+
+
 class Client:
     """A Resolver that asks real servers and remembers what they said."""
 
@@ -71,7 +74,7 @@ class Client:
     async def query(self, name: str, kind: RecordType, deadline_ns: int) -> Answer:
         """Return the answer, at the latest at deadline_ns (CLOCK_MONOTONIC). Raises nothing."""
         try:
-            wanted = dns.name.from_text(name.lower(), dns.name.root)
+            wanted = dns.name.from_text(name.lower(), dns.name.root, IDNA)
         except (dns.exception.DNSException, UnicodeError) as error:
             return Answer(Status.NO_NAME, name=name, reason=f"not a domain name: {error}")
         key = (wanted.to_text(omit_final_dot=True), kind)

@@ -7,6 +7,8 @@ is nobody's business here.
 
 import ipaddress
 
+import idna
+
 from columba.common import limits
 from columba.common.errors import RemoteProtocolError
 from columba.common.smtp import abnf, codes
@@ -65,6 +67,20 @@ def canonical(address: bytes) -> bytes:
         found = abnf.LOCAL_PART.fullmatch(plain)
         local = plain if found and not plain.startswith(b'"') else _quote(plain)
     return local + b"@" + domain.lower() if domain else local
+
+
+def with_ascii_domain(address: bytes) -> bytes:
+    """Return an address with its domain in A-labels; unchanged where that does not help or can't be done.
+
+    RFC 6531 §3.2: an address whose local part is ASCII can so be said to a server without SMTPUTF8.
+    """
+    local, domain = split(address)
+    if domain.isascii() or not local.isascii():
+        return address
+    try:
+        return local + b"@" + idna.encode(domain.decode(), uts46=True)
+    except UnicodeError:  # idna.IDNAError is one
+        return address
 
 
 def needs_smtputf8(address: bytes) -> bool:

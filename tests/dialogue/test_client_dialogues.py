@@ -54,6 +54,8 @@ LARGE = (b"y" * 62 + b"\r\n") * 16000
 def job_of(dialogue: Dialogue) -> Job:
     """Return the mail of a dialogue: 43 octets, and what its words ask for."""
     has_dsn, is_utf8 = "dsn" in dialogue.words, "utf8" in dialogue.words
+    is_idn = "idn" in dialogue.words
+    sender = "jürgen@x.test" if is_utf8 else "me@Grün.test" if is_idn else "me@x.test"
     recipients = tuple(
         wire.Recipient(
             number=str(n),
@@ -64,8 +66,8 @@ def job_of(dialogue: Dialogue) -> Job:
         for n, address in enumerate(dialogue.to, 1)
     )
     envelope = wire.Envelope(
-        sender="jürgen@x.test".encode() if is_utf8 else b"me@x.test",
-        smtputf8=is_utf8,
+        sender=sender.encode(),
+        smtputf8=is_utf8 or is_idn,
         body8=is_utf8,
         ret="HDRS" if has_dsn else "",
         envid="E+1" if has_dsn else "",
@@ -89,7 +91,9 @@ async def play(dialogue: Dialogue, stream: ScriptedStream, patience: Patience) -
     job = job_of(dialogue)
     try:
         await session.begin(manner)
-        said = await session.send(form.transaction(job), job.commitment, patience)
+        said = await session.send(
+            form.transaction(job, session.extensions), job.commitment, patience
+        )
     except HopError as error:
         return [f"! {error.stage.name} {error.reply.code if error.reply else 0}"]
     finally:

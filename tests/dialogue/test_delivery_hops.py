@@ -11,6 +11,7 @@ from columba.common.dns.resolver import MxRecord, RecordType
 from columba.common.errors import UnavailableError
 from columba.common.ipc import wire
 from columba.common.lookup.tables import InlineTable
+from columba.delivery.connect import Families
 from columba.delivery.job import Result
 from columba.delivery.logins import Logins
 from columba.delivery.source import Source
@@ -21,7 +22,7 @@ from tests.fakes.resolver import FakeResolver
 from tests.peers.all import Peers
 from tests.peers.hop import FEATURES, Step
 
-A, MX = RecordType.A, RecordType.MX
+A, AAAA, MX = RecordType.A, RecordType.AAAA, RecordType.MX
 FIVE = tuple(f"{name}@x.test" for name in "abcde")
 
 
@@ -198,13 +199,69 @@ async def test_no_password_goes_out_in_clear(
     (result,) = await bench.attempts.run(job(host_target(hop.port)))
     assert result.decision.why.code == 451 and not hop.transactions
     await bench.close()
-    pair: tuple[Path, Path] = self_signed(tmp_path_factory.mktemp("tls"), "hop.test")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*pair)
+    context = tls_of(tmp_path_factory)
     safe = peers.hop(logins={"kim": "secret"}, tls=context)
     bench = Bench(logins=logins("kim:secret"))
     (result,) = await bench.attempts.run(job(host_target(safe.port, tls="none")))
     assert result.tls and safe.taken()[0].login == "kim"
+    await bench.close()
+
+
+def tls_of(factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """Return a server's context."""
+    pair: tuple[Path, Path] = self_signed(factory.mktemp("tls"), "hop.test")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    return context
+
+
+async def test_the_submissions_port_speaks_tls_from_the_first_octet(
+    peers: Peers, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = tls_of(tmp_path_factory)
+    hop = peers.hop(logins={"kim": "secret"}, tls=context, implicit=True)
+    monkeypatch.setattr("columba.delivery.opening.SUBMISSIONS", hop.port)
+    bench = Bench(logins=logins("kim:secret"))
+    for _ in range(2):
+        (result,) = await bench.attempts.run(job(host_target(hop.port)))
+        assert result.tls and verdicts([result]) == ["delivered"]
+    assert hop.taken()[0].login == "kim" and hop.connections == 1
+    await bench.close()
+
+
+@pytest.mark.parametrize(
+    ("families", "asked", "reached"),
+    [
+        (Families.IPV6, {A, AAAA}, True),
+        (Families.IPV4, {A, AAAA}, True),
+        (Families.IPV4_ONLY, {A}, True),
+        (Families.IPV6_ONLY, {AAAA}, False),
+    ],
+)
+async def test_only_families_that_are_wanted_are_looked_up(
+    peers: Peers, families: Families, asked: set[RecordType], reached: bool
+) -> None:
+    hop = peers.hop()
+    resolver = FakeResolver({("x.test", A): ("127.0.0.1",)})
+    bench = Bench(resolver, families=families)
+    target = Target("mx", "x.test", hop.port, False, "may", "", "", "mx:x.test")
+    (result,) = await bench.attempts.run(job(target))
+    assert (verdicts([result]) == ["delivered"]) is reached
+    assert {kind for _, kind in resolver.asked} - {MX} == asked
+    await bench.close()
+
+
+async def test_no_more_addresses_are_tried_than_is_allowed(peers: Peers) -> None:
+    hop = peers.hop()
+    hop.always("connect", Step("421 4.3.2 busy"))
+    resolver = FakeResolver()
+    resolver.records["x.test", MX] = tuple(MxRecord(n, f"mx{n}.test") for n in range(6))
+    for n in range(6):
+        resolver.records[f"mx{n}.test", A] = ("127.0.0.1",)
+    bench = Bench(resolver, endpoints_max=3)
+    target = Target("mx", "x.test", hop.port, False, "may", "", "", "mx:x.test")
+    assert codes(await bench.attempts.run(job(target))) == [(451, "4.3.2")]
+    assert hop.connections == 3
     await bench.close()
 
 

@@ -43,6 +43,8 @@ class Bench:
         ca_file: str = "",
         logins: Logins | None = None,
         sources: dict[str, Source] | None = None,
+        families: Families = Families.IPV6,
+        endpoints_max: int = 20,
     ) -> None:
         self.lines: list[str] = []
         self.pool = Pool(limits)
@@ -55,7 +57,7 @@ class Bench:
                 resolver or FakeResolver(),
                 frozenset({"us.test"}),
                 random.Random(1),
-                Families.IPV6,
+                families,
             ),
             self.pool,
             self.health,
@@ -68,7 +70,7 @@ class Bench:
             Event(self._log),
             self.spawn,
         )
-        self.attempts = Attempts(tools, Ways("us.test", 2.0, 2.0))
+        self.attempts = Attempts(tools, Ways("us.test", 2.0, 2.0, ("BURL",), endpoints_max))
 
     def spawn(self, work: Coroutine[object, object, None], what: str) -> None:
         assert what

@@ -97,6 +97,11 @@ async def test_the_second_question_is_answered_from_memory(server: Names) -> Non
     assert await client.query("MAIL.test.", RecordType.MX, deadline_ns) is first
 
 
+async def test_names_with_letters_of_their_own_are_asked_in_a_labels() -> None:
+    answer = await Client([]).query("Stra\u00dfe.test", RecordType.MX, time.monotonic_ns() + 10**9)
+    assert answer.name == "xn--strae-oqa.test."
+
+
 def test_trust_and_the_systems_servers(tmp_path: Path) -> None:
     assert Server("127.0.0.53").is_trusted and Server("::1").is_trusted
     assert not Server("192.0.2.53").is_trusted

@@ -86,6 +86,7 @@ class Peers:
         tls: ssl.SSLContext | None = None,
         logins: Mapping[str, str] | None = None,
         mechanisms: str = "PLAIN LOGIN",
+        implicit: bool = False,
     ) -> Hop:
         """Start a scripted hop; see Hop."""
         return self.keep(
@@ -96,6 +97,7 @@ class Peers:
                 tls=tls,
                 logins=logins,
                 mechanisms=mechanisms,
+                implicit=implicit,
             )
         )
 

@@ -86,10 +86,12 @@ class Hop:
         tls: ssl.SSLContext | None = None,
         logins: Mapping[str, str] | None = None,
         mechanisms: str = "PLAIN LOGIN",
+        implicit: bool = False,
     ) -> None:
-        """Bind and serve. With tls, STARTTLS is offered; with logins (user to password), AUTH."""
+        """Bind and serve. With tls, STARTTLS is offered (implicit: TLS from the start); with logins, AUTH."""
         self.lmtp, self.features, self.tls = lmtp, features, tls
         self.logins, self.mechanisms = logins or {}, mechanisms
+        self.implicit = implicit
         self.port = 0
         self.transactions: list[Transaction] = []
         self.connections = 0
@@ -184,7 +186,8 @@ class Hop:
                 accept, self._path, limit=FRAMES
             )
         else:
-            server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=FRAMES)
+            first = self.tls if self.implicit else None
+            server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=FRAMES, ssl=first)
             self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._ended.wait()
@@ -206,7 +209,7 @@ class Conversation:
     ) -> None:
         self._hop, self._reader, self._writer, self._number = hop, reader, writer, number
         self._helo = self._login = ""
-        self._tls = False
+        self._tls = hop.implicit
         self._current: Transaction | None = None
 
     async def run(self) -> None:
