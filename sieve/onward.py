@@ -153,11 +153,15 @@ class Onward:
 
 
 def groups_of(leaves: Iterable[Leaf], handoff: wire.Handoff) -> list[Group]:
-    """Return the calls to make. A hold counts when a mail comes in: what an administrator released goes on."""
+    """Return the calls to make. A hold counts when a mail comes in: what an administrator released goes on.
+
+    What leaves goes through dkim-signer, also in a queue run: a route may lead outside that was local before, and
+    a signature may serve no more (promises §6.3, §16).
+    """
     groups: dict[tuple[object, ...], Group] = {}
     for leaf in leaves:
         recipient = leaf.recipient
-        is_direct = handoff.step == "delivery" or is_local(recipient.route)
+        is_direct = is_local(recipient.route)
         name = destination(recipient.route, recipient.address) if is_direct else ""
         sign = () if is_direct else leaf.sign
         hold = recipient.wish.hold if recipient.wish and handoff.origin == "client" else ""

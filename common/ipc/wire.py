@@ -82,6 +82,7 @@ class Handoff(Frozen, frozen=True, tag="handoff", kw_only=True):
     fence: bytes = b""  # base of the fence key; b"" = no fence
     fenced: tuple[Fenced, ...] = ()
     sign: tuple[Sign, ...] = ()
+    signed: tuple[str, ...] = ()  # record names of the signatures that the header block has from us
     variables: dict[str, str] = msgspec.field(default_factory=dict)
     attempt: int = 0
     not_after_boot_ns: int = 0  # CLOCK_BOOTTIME; queue runs: begin no end-of-data after it

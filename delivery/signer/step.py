@@ -25,7 +25,8 @@ from columba.common.log.event import Event
 from columba.common.mail.header import Header
 from columba.common.mailauth.canonical import BodyHash
 from columba.common.off_loop import OffLoop
-from columba.delivery.signer.choose import Keys, NoKey, choose
+from columba.delivery.signer.choose import Chosen, Keys, NoKey, choose
+from columba.delivery.signer.resign import ours, serves
 from columba.delivery.signer.rework import Reworker
 from columba.delivery.signer.sign import Signer, signature_field
 
@@ -90,9 +91,17 @@ class SigningStep:
         """Return an outcome for each recipient."""
         header = Header(mail.header)
         chosen = choose(mail.handoff, header, self._signing.keys, self._signing.default)
+        signed, deadline_ns = mail.handoff.signed, mail.handoff.deadline_ns
+        if signed and (
+            isinstance(chosen, NoKey)
+            or serves(header, signed, self._signing.keys, self._clock.wall_s())
+        ):
+            return await self._as_signed(mail, chosen, on_call)
         if isinstance(chosen, NoKey):
             return self._no_key(mail, chosen)
-        deadline_ns = mail.handoff.deadline_ns
+        if signed:
+            self._event.info("Signed anew", id=mail.handoff.id, was=", ".join(signed))
+            mail = _unsigned(mail)
         try:
             result = await self._signed_and_handed_on(mail, chosen.keys, on_call)
             return await self._without_rework(mail, result, chosen.keys, on_call)
@@ -102,16 +111,27 @@ class SigningStep:
         except TimeoutError:
             return await self._chain.give_up(mail, "dkim", SLOW, deadline_ns)
 
+    async def _as_signed(
+        self, mail: Mail, chosen: Chosen | NoKey, on_call: OnCall | None
+    ) -> StepResult:
+        """Hand on a queued mail with the signatures that it has; it may lack keys for others by now."""
+        result = await self._hand_on(mail, mail.handoff.deadline_ns, on_call)
+        if isinstance(chosen, NoKey):
+            return result
+        return await self._without_rework(_unsigned(mail), result, chosen.keys, on_call)
+
     async def _signed_and_handed_on(
         self, mail: Mail, keys: Sequence[Signer], on_call: OnCall | None
     ) -> StepResult:
         """Raises StoreError, TimeoutError: then nothing was begun."""
         began_ns, deadline_ns = time.monotonic_ns(), mail.handoff.deadline_ns
         digest = await self._body_digest(mail, deadline_ns - RESERVE_NS)
-        signed = mail.with_header(self._sign(Header(mail.header), digest, keys))
+        names = tuple(_record_name(key) for key in keys)
+        handoff = msgspec.structs.replace(mail.handoff, signed=names)
+        signed = Mail(handoff, self._sign(Header(mail.header), digest, keys), mail.body)
         took_ms = (time.monotonic_ns() - began_ns) / 1e6
         result = await self._hand_on(signed, deadline_ns, on_call)
-        variant = wire.Variant(sign_selectors=tuple(_record_name(key) for key in keys))
+        variant = wire.Variant(sign_selectors=names)
         result = changed(result, variant, signed.header)
         return replace(result, took_ms=(*result.took_ms, ("dkim", took_ms)))
 
@@ -206,6 +226,14 @@ def _digest(spool: Path, body: wire.Body, inline: bytes) -> bytes:
         for chunk in source.chunks():
             body_hash.update(chunk)
     return body_hash.digest()
+
+
+def _unsigned(mail: Mail) -> Mail:
+    """Return a mail without the signatures that it has from us."""
+    header = Header(mail.header)
+    bare = header.without(*ours(header, mail.handoff.signed))
+    handoff = msgspec.structs.replace(mail.handoff, signed=())
+    return Mail(handoff, bare.raw, mail.body)
 
 
 def _record_name(key: Signer) -> str:

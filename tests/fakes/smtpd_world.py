@@ -35,13 +35,15 @@ PLAIN = {
 }
 
 
-def all_of(kind: wire.OutcomeKind, code: int = 250, text: str = "Ok") -> Outcomes:
+def all_of(
+    kind: wire.OutcomeKind, code: int = 250, text: str = "Ok", success: wire.Success = ""
+) -> Outcomes:
     """Return what gives every recipient the same outcome."""
     enhanced = f"{code // 100}.0.0"
     return lambda handoff: tuple(
         wire.Outcome(
             number=r.number, kind=kind, code=code, enhanced=enhanced, text=text, address=r.address,
-            original=r.original or r.address, keeper="queue.0.1",
+            original=r.original or r.address, keeper="queue.0.1", success=success,
         )
         for r in handoff.recipients
     )  # fmt: skip

@@ -227,3 +227,14 @@ async def test_effects_of_earlier_stages_come_with_the_recipient() -> None:
     made = await expanded(sent.with_recipients([person]))
     assert [(todo.number, todo.writes) for todo in made.todo] == [("1", (effect,))]
     assert made.leaves[0].recipient.effects == ()
+
+
+async def test_what_was_to_be_local_and_leaves_goes_by_the_signer() -> None:
+    """Promises: whatever leaves is signed, also where an earlier try was for a mailbox here."""
+    sent = mail(b"x@b", b"y@c", step="delivery")
+    route = (
+        'require ["vnd.columba.route", "envelope"];'
+        'if envelope :domain "to" "b" { route :lmtp "lmtp.example"; } else { route :relay "relay.example"; }'
+    )
+    local, away = groups(await expanded(sent, route=route), sent)
+    assert (local.key, away.key) == ("lmtp:lmtp.example:24", "")
