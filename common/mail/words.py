@@ -14,7 +14,6 @@ from columba.common.limits import ENCODED_WORD
 
 # RFC 2047 §2: "=?" charset ["*" language] "?" encoding "?" encoded-text "?="
 _WORD: Final = re.compile(r"=\?([^?*\s]{1,60})(?:\*[^?\s]{0,60})?\?([BbQq])\?([^?\r\n]*)\?=")
-_BETWEEN: Final = re.compile(r"(\?=)[ \t\r\n]+(?==\?[^?\s]{1,121}\?[BbQq]\?)")
 _HEX: Final = re.compile(rb"=([0-9A-Fa-f]{2})")
 _SAFE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _NEEDS: Final = re.compile(r"[^\t -~]|=\?")
@@ -47,8 +46,7 @@ def decode_words(value: bytes) -> str:
     text = value.decode("utf-8", "replace")
     if "=?" not in text:
         return text
-    # RFC 2047 §6.2: white space between adjacent encoded words is not shown.
-    return _decode_runs(_BETWEEN.sub(r"\1", text))
+    return _decode_runs(text)
 
 
 def encode_words(text: str, first_column: int = 0) -> str:
@@ -82,10 +80,14 @@ def _decode_runs(text: str) -> str:
     """Decode words; neighbours of one charset are joined first, for senders that cut characters."""
     out: list[str] = []
     pending: list[bytes] = []
-    charset, position = "", 0
+    charset, position, is_after_word = "", 0, False
     for match in _WORD.finditer(text):
         octets = _octets(match[2], match[3])
         between = text[position : match.start()]
+        # RFC 2047 §6.2: white space between adjacent encoded words is not shown.
+        if is_after_word and octets is not None and between.isspace():
+            between = ""
+        is_after_word = octets is not None
         if pending and (between or octets is None or match[1].lower() != charset):
             out.append(decode_bytes(b"".join(pending), charset))
             pending = []
