@@ -3,6 +3,7 @@
 A proxy that we believe has said who the client really is (proxied.py): then its words count, not the socket's.
 """
 
+import asyncio
 import os
 import ssl
 import time
@@ -55,6 +56,23 @@ def note_tls(transport: BaseTransport, tls: ServerTls, session: Session) -> ssl.
     cipher = secure.cipher()
     session.tls_started(secure.version() or "", cipher[0] if cipher else "", tls.user_of(secure))
     return secure
+
+
+async def begin_tls(
+    transport: asyncio.Transport,
+    protocol: asyncio.Protocol,
+    context: ssl.SSLContext,
+    timeout_s: float,
+) -> asyncio.Transport | str:
+    """Return the transport inside TLS after STARTTLS, or why there is none."""
+    loop = asyncio.get_running_loop()
+    try:
+        made = await loop.start_tls(
+            transport, protocol, context, server_side=True, ssl_handshake_timeout=timeout_s
+        )
+    except (OSError, TimeoutError, EOFError) as error:
+        return str(error) or "closed"
+    return made or "closed"
 
 
 def plain_ip(text: str) -> str:

@@ -28,10 +28,11 @@ from columba.common.smtp.server import (
 )
 from columba.common.smtp.state import IN_MESSAGE, Phase
 from columba.smtpd.answer import soften
-from columba.smtpd.arrival import Ends, make_session, note_tls
+from columba.smtpd.arrival import Ends, begin_tls, make_session, note_tls
 from columba.smtpd.commands import auth, data
 from columba.smtpd.conversation import Conversation, Response, Result, Then, say
 from columba.smtpd.dispatch import dispatch
+from columba.smtpd.ending import LAST_WORD_S, POLL_S, Taken, last_words
 from columba.smtpd.handoff import Told
 from columba.smtpd.listening import Profile
 from columba.smtpd.opening import greeting, is_plain, opening
@@ -42,7 +43,6 @@ from columba.smtpd.tarpit import hold_back, tarpit_s
 
 HIGH_WATER: Final = 64 * 1024  # octets that wait in the codec while a job runs
 HANDSHAKE_S: Final = 30.0
-LAST_WORD_S: Final = 5.0  # for the client's close after our last reply
 FLUSH_S: Final = 30.0  # for the client to read that reply
 TURN: Final = 100  # events that are answered before other connections have their turn
 
@@ -130,8 +130,8 @@ class Connection(asyncio.Protocol):
         self._is_half = True
         if self._job is None and not self._is_scheduled:
             return False
-        if self._job is not None:
-            self._conversation.leave()
+        if self._job is not None and not self.core.has_quit:
+            self._conversation.leave()  # it may have died; who says QUIT beforehand waits for us
         return not self._conversation.session.tls
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -236,6 +236,7 @@ class Connection(asyncio.Protocol):
                 if data.body(self._conversation, event):
                     self._start(data.flush(self._conversation))
             case EndOfChunk():
+                self._pace = None
                 self._finish(data.chunk(self._conversation, event))
             case EndOfBody():
                 self._pace = None
@@ -289,45 +290,31 @@ class Connection(asyncio.Protocol):
             return
         if response.then is Then.TLS:
             self._transport.pause_reading()
+        is_soft = self._shared.settings.soft_bounce
         for reply in response.replies:
-            self._transport.write(self.core.send(self._softened(reply)))
+            self._transport.write(self.core.send(soften(reply) if is_soft else reply))
         if response.told is not None:
             self._told.append(response.told)
         if response.then is Then.TLS:
             self._early = []
-            self._start_upgrade()
+            self._job = self._loop.create_task(self._upgrade())
         elif response.then is Then.CLOSE or self.core.phase is Phase.CLOSED:
             self._end()
 
-    def _softened(self, reply: Reply) -> Reply:
-        return soften(reply) if self._shared.settings.soft_bounce else reply
-
-    def _start_upgrade(self) -> None:
-        self._job = self._loop.create_task(self._upgrade())
-
     async def _upgrade(self) -> None:
-        asks = self._conversation.session.role is Role.SUBMISSION
-        try:
-            transport = await self._loop.start_tls(
-                self._transport,
-                self,
-                self._shared.tls.context(asks=asks),
-                server_side=True,
-                ssl_handshake_timeout=HANDSHAKE_S,
-            )
-        except (OSError, TimeoutError, EOFError) as error:
-            session = self._conversation.session
-            self._shared.event.info("TLS failed", session=session.id, ip=self.ip, error=str(error))
-            transport = None
+        session = self._conversation.session
+        context = self._shared.tls.context(asks=session.role is Role.SUBMISSION)
+        transport = await begin_tls(self._transport, self, context, HANDSHAKE_S)
         self._job = None
-        if transport is None or self._is_lost:
+        if isinstance(transport, str):
+            self._shared.event.info("TLS failed", session=session.id, ip=self.ip, error=transport)
+        if isinstance(transport, str) or self._is_lost:
             self._transport.abort()
             self.connection_lost(None)  # what has failed at the handshake tells nobody
             return
         self._transport = transport
         self.core.tls_started()
-        conversation = self._conversation
-        conversation.secure = note_tls(transport, self._shared.tls, conversation.session)
+        self._conversation.secure = note_tls(transport, self._shared.tls, session)
         early, self._early = self._early or [], None
         for part in early:
             self.core.receive(part)
@@ -361,7 +348,8 @@ class Connection(asyncio.Protocol):
             self._arm(FLUSH_S)
             self._transport.close()
             return
-        self._arm(LAST_WORD_S)
+        self._last_input = self._loop.time()
+        self._arm(POLL_S if self._is_half else LAST_WORD_S)
         if self._transport.can_write_eof():
             try:
                 self._transport.write_eof()
@@ -380,9 +368,21 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         self._timer = self._loop.call_later(delay_s, self._on_timer)
 
+    def _leave(self) -> None:
+        """End at last, when a client that has shut its side has our answer, or will not have it."""
+        taken = Taken.NO
+        if self._told and self._is_half:
+            taken = last_words(self._transport, self._loop.time() - self._last_input)
+        if taken is Taken.OPEN:
+            self._arm(POLL_S)
+            return
+        if taken is Taken.YES:
+            self._tell()
+        self._transport.abort()
+
     def _on_timer(self) -> None:
         if self._is_ending:
-            self._transport.abort()
+            self._leave()
             return
         timeout_s = self._shared.settings.command_timeout
         left_s = self._last_input + timeout_s - self._loop.time()

@@ -66,6 +66,7 @@ def make_profile(listener: Listener, common: Listening, off_loop: OffLoop) -> Pr
         junk=settings.junk_command_limit,
         message_size=settings.message_size_limit,
         bare_newline=BareNewline(settings.bare_newline),
+        in_step=True,
     )
     try:
         return Profile(

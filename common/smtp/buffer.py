@@ -28,6 +28,11 @@ class ReceiveBuffer:
     def __len__(self) -> int:
         return len(self._data)
 
+    @property
+    def tail(self) -> bytes:
+        """Return the last octets, six at most: a QUIT with its line end."""
+        return bytes(self._data[-6:])
+
     def append(self, data: bytes) -> None:
         """Add what was received."""
         self._data += data

@@ -133,6 +133,7 @@ BAD_NEWLINE: Final = reply(
 )
 TOO_BIG: Final = reply(552, "5.3.4", "Message size exceeds the limit")
 HEADER_TOO_BIG: Final = reply(552, "5.3.4", "Message header exceeds the limit")
+OUT_OF_STEP: Final = reply(554, "5.5.0", "DATA refused, and input behind it: out of step, closing")
 AFTER_STARTTLS: Final = reply(554, "5.5.1", "Input after STARTTLS before the handshake, closing")
 
 LOCAL_ERROR: Final = reply(451, "4.3.0", "Local error in processing, try again later")

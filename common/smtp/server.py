@@ -111,6 +111,9 @@ class ServerLimits:
     junk: int = 100
     message_size: int = 50 * 1024 * 1024
     bare_newline: BareNewline = BareNewline.REJECT
+    in_step: bool = (
+        False  # what comes behind a DATA that is refused ends the session (RFC 2920 §3.1)
+    )
 
 
 DEFAULT_LIMITS: Final = ServerLimits()
@@ -161,6 +164,11 @@ class ServerConnection:
     def buffered(self) -> int:
         """Return how many octets wait in the buffer."""
         return len(self._buffer)
+
+    @property
+    def has_quit(self) -> bool:
+        """Tell whether what waits to be understood ends with QUIT: the client has said all, and waits for answers."""
+        return self._buffer.tail.upper() == b"QUIT\r\n"
 
     def receive(self, data: bytes) -> None:
         """Take input. Raises RemoteProtocolError for plain text between STARTTLS and the handshake."""
@@ -268,7 +276,10 @@ class ServerConnection:
             verb = verb_of(line)
             problem = out_of_order(self._phase, verb, self._lmtp) or self._unoffered(verb)
             if problem and verb is not Verb.BDAT:
-                return Rejected(problem)
+                self._is_closing = verb is Verb.DATA and self._is_out_of_step
+                return Rejected(
+                    codes.OUT_OF_STEP if self._is_closing else problem, self._is_closing
+                )
             command = parse_command(line, self.offer.offered)
         except SyntaxProblem as error:
             return self._rejected(error.reply, line)
@@ -340,12 +351,24 @@ class ServerConnection:
         self._expect(verb, self.accepted if self._lmtp else 1)
         return end
 
+    @property
+    def _is_out_of_step(self) -> bool:
+        """Tell whether the client went on without our answer: it may send a message that would pass for commands."""
+        return self._limits.in_step and len(self._buffer) > 0
+
     def _advance(self, verb: Verb, reply: Reply) -> None:
         if verb is Verb.STARTTLS and reply.positive and len(self._buffer):
             self._phase = Phase.CLOSED
             raise SyntaxProblem(codes.AFTER_STARTTLS)
         before = self._phase
         self._phase = next_phase(before, verb, reply)
+        if (
+            verb is Verb.DATA
+            and before is Phase.RCPT
+            and reply.code >= 400
+            and self._is_out_of_step
+        ):
+            self._phase = Phase.CLOSED
         if before is Phase.BODY and reply.code < 300:
             self._put_off = self._junk = 0
         if verb is Verb.RCPT and reply.positive:

@@ -168,3 +168,32 @@ def test_recipients_that_are_put_off_without_end_are_errors() -> None:
     server.feed(RECIPIENT + b"RCPT TO:<e@f.example>\r\n" * 60)
     assert server.core.phase is Phase.CLOSED
     assert server.output.count(b"\r\n452 ") == 5 + 3
+
+
+SMUGGLED = (
+    b"MAIL FROM:<x@evil.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\nfrom the message\r\n.\r\n"
+)
+
+
+def test_a_message_behind_a_refused_data_is_no_command() -> None:
+    """A client that does not wait for 354 must not have its message taken for a session."""
+    server = FakeServer(bounds=ServerLimits(in_step=True))
+    server.feed(HELLO + b"MAIL FROM:<>\r\nRCPT TO:<no@d.example>\r\nDATA\r\n" + SMUGGLED)
+    assert server.output.endswith(b"\r\n" + codes.OUT_OF_STEP.encode())
+    assert server.core.phase is Phase.CLOSED and not server.mails
+
+
+def test_a_message_behind_a_data_that_the_service_refuses_is_no_command() -> None:
+    server = FakeServer(bounds=ServerLimits(in_step=True))
+    server.feed(RECIPIENT)
+    server.core.receive(b"DATA\r\n" + SMUGGLED)
+    server.core.next_event()
+    server.core.send(codes.LOCAL_ERROR)
+    assert server.core.next_event() is Wait.CLOSED
+
+
+def test_a_refused_data_that_nothing_follows_changes_nothing() -> None:
+    server = FakeServer(bounds=ServerLimits(in_step=True))
+    server.feed(HELLO + b"MAIL FROM:<>\r\nRCPT TO:<no@d.example>\r\nDATA\r\n")
+    server.feed(b"RSET\r\n")
+    assert server.output.endswith(b"503 5.5.1 Send RCPT first\r\n250 2.0.0 Ok\r\n")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from columba.common.ipc import wire
-from tests.fakes.smtpd_world import Client, World, all_of, greeted
+from tests.fakes.certificate import certificates
+from tests.fakes.smtpd_world import Client, World, all_of, greeted, unread
 
 HEAD = b"Message-ID: <1@b>\r\n\r\n"
 TWO = ("RCPT TO:<c@d.example>", "RCPT TO:<e@d.example>")
@@ -188,4 +189,36 @@ async def test_junk_commands_become_errors(tmp_path: Path) -> None:
     replies = await client.all(*["NOOP"] * 6)
     assert [r[:3] for r in replies] == ["250"] * 6
     assert (await client.ask("NOOP")).startswith("421 4.7.0 Too many errors")
+    await world.close()
+
+
+async def test_requiretls_is_offered_in_tls_alone(world: World, tmp_path: Path) -> None:
+    await world.start(tls=certificates(tmp_path))
+    client = await greeted(world)
+    assert "REQUIRETLS" not in await keywords(client)
+    assert (await client.ask("MAIL FROM:<a@b.example> REQUIRETLS")).startswith("555 5.5.4")
+    assert (await client.ask("STARTTLS")).startswith("220")
+    await client.start_tls()
+    offered = await keywords(client)
+    assert "REQUIRETLS" in offered and "STARTTLS" not in offered
+    await client.all("MAIL FROM:<a@b.example> REQUIRETLS", "RCPT TO:<c@d.example>", "DATA")
+    await client.ask(b"TLS-Required: No\r\n\r\n.\r\n")
+    (handoff,) = world.requests(wire.Handoff)
+    assert isinstance(handoff, wire.Handoff)
+    assert handoff.envelope.requiretls and not handoff.envelope.tls_optional
+    assert handoff.client.protocol == "ESMTPS"
+    assert b" with ESMTPS id " in world.mails[0].parts[0]
+
+
+async def test_a_host_that_takes_no_mail_says_521(tmp_path: Path) -> None:
+    """RFC 7504 §3: as the greeting, and the connection ends."""
+    world = World(tmp_path, sieve_connect="/is/there")
+    world.verdict = wire.Verdict(
+        action="reply", code=521, enhanced="5.3.2", text="This host takes no mail"
+    )
+    await world.start()
+    client = await unread(world)
+    assert await client.reply() == "521 5.3.2 This host takes no mail"
+    with pytest.raises(EOFError):
+        await client.reply()
     await world.close()

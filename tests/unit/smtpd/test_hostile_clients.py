@@ -139,3 +139,30 @@ async def test_a_header_of_thousands_of_fields_is_refused(world: World, field: b
     reply = await client.ask(field * 5000 + b"\r\nbody\r\n.\r\n")
     assert reply.startswith("552 5.3.4") and not world.requests(wire.Handoff)
     assert (await client.ask("MAIL FROM:<a@b.example>")).startswith("250")
+
+
+@pytest.mark.parametrize("end", ["reads", "dies"])
+async def test_a_client_that_has_shut_its_side_is_known_to_have_the_answer(
+    tmp_path: Path, end: str
+) -> None:
+    """Exim says QUIT with the message and shuts its side down: nothing of it comes after our answer."""
+    world = World(tmp_path, trusted_networks=["127.0.0.0/8"])
+    await world.start()
+    world.delay_s = 0.2
+    client = await connect(world)
+    await client.all("EHLO x", "MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>")
+    await client.say(b"BDAT 24 LAST\r\nMessage-ID: <1@b>\r\n\r\nx\r\nQUIT\r\n")
+    client.writer.write_eof()
+    if end == "dies":
+        await asyncio.sleep(0.1)
+        client.writer.transport.abort()
+        await wait_for(lambda: bool(world.requests(wire.Withheld)))
+    else:
+        assert (await client.reply()).startswith("250") and (await client.reply()).startswith("221")
+        assert await client.reader.read() == b""
+        await client.close()
+        await wait_for(lambda: bool(world.requests(wire.Answered)))
+        assert not world.requests(wire.Withheld)
+        assert not world.mails[0].is_cancelled  # it had not left
+    await wait_for(lambda: world.service.active() == 0)
+    await world.close()
