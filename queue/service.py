@@ -123,15 +123,24 @@ class QueueService:
         await self._server.wait_idle(left_s / 2)
         await self._wait_landed(until_ns - 2 * _NS)
         if not self._stock.schedule.in_flight:
-            for owner in self._owners.owners:
-                is_empty = not await self._stock.load_owner(owner)
-                await self._owners.release(owner, is_empty)
+            await self._give_back()
         self._answerer.close()
         self._admin.close()
         self._server.close()
         self._calls.close()
         self._node.close()
         self._local.close()
+
+    async def _give_back(self) -> None:
+        """Write our leases free; with a store that does not answer they end by themselves."""
+        for owner in self._owners.owners:
+            try:
+                is_empty = not await self._stock.load_owner(owner)
+                await self._owners.release(owner, is_empty)
+            except StoreError as error:
+                self._context.event.warning(
+                    "A lease is not given back", owner=owner, error=str(error)
+                )
 
     async def _wait_landed(self, until_ns: int) -> None:
         """Wait until no try is under way; every end of one wakes us."""

@@ -193,13 +193,26 @@ class Dicts:
 
 
 @dataclass(frozen=True)
+class ReplicaMember:
+    """`replica_member NAME { … }`: a machine that keeps a copy of the queue, alike on all of them."""
+
+    address: str = setting(Kind.STR, "", "HOST:PORT where the member listens for the others.")
+    public_key: str = setting(
+        Kind.STR, "", "The member's public key, 64 hexadecimal digits (columbadm replica key)."
+    )
+    witness: bool = setting(
+        Kind.BOOL, "no", "The member decides with the others, but keeps leases and no mail."
+    )
+
+
+@dataclass(frozen=True)
 class QueueStore:
     """Where queued mail is kept."""
 
     queue_url: str = setting(
         Kind.STR,
         "file:%{state_dir}/queue",
-        "Store of the queue: file:PATH or s3://BUCKET/PREFIX?endpoint=URL&region=NAME&path_style=yes|no&"
+        "Store of the queue: file:PATH, replica:PATH (copies on every replica_member) or s3://BUCKET/PREFIX?endpoint=URL&region=NAME&path_style=yes|no&"
         "ca_file=PATH&credentials_file=PATH. Without a credentials file the keys come from the environment "
         "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).",
         secret=True,
@@ -215,6 +228,20 @@ class QueueStore:
         "no",
         "Let queued mail stand unencrypted in a store that is not on this machine; with queue_key_file: "
         "encrypt, but read what is not.",
+    )
+    replica_member: dict[str, ReplicaMember] = named(
+        ReplicaMember, "The machines that keep the queue together (queue_url = replica:PATH)."
+    )
+    replica_name: str = setting(
+        Kind.STR, "%{system:hostname}", "Which replica_member this machine is."
+    )
+    replica_secret_key_file: str = setting(
+        Kind.PATH, "", "This member's secret CURVE key (columbadm replica key)."
+    )
+    replica_copies: int = setting(
+        Kind.UINT,
+        "0",
+        "How many members must have a new mail before it counts as stored; 0: more than half of those that keep mail.",
     )
 
 

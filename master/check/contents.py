@@ -94,8 +94,9 @@ def _check_queue(master: MasterSettings, resolver: Resolver) -> None:
     settings = thaw(QueueSettings, resolver.settings("queue"))
     try:
         plan = plan_store(settings)
-        if plan.is_remote:
+        if not isinstance(plan.where, Path):
             _check_readable(plan, settings.queue_key_file, master, resolver)
+        if plan.is_remote:
             with contextlib.suppress(StoreError):
                 open_store(settings, STORE_S).close()
     except ConfigError as error:

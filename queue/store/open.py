@@ -6,6 +6,7 @@ A store that other machines can reach must be encrypted (promises §7.6), and is
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -16,6 +17,9 @@ from columba.queue.store.base import ObjectStore
 from columba.queue.store.file import FileStore
 from columba.queue.store.keyring import Ring, parse_ring
 from columba.queue.store.probe import demand
+from columba.queue.store.replica.members import SCHEME as REPLICA
+from columba.queue.store.replica.members import Members, MemberSettings, plan_members
+from columba.queue.store.replica.open import connect_replica, open_replica, read_keys
 from columba.queue.store.s3 import S3Store
 from columba.queue.store.s3_place import SCHEME, Place, parse_place
 from columba.queue.store.sealed import SealedStore
@@ -41,39 +45,60 @@ class StoreSettings(Protocol):
         """Tell whether mail may stand unencrypted in a store that is not on this machine."""
         ...
 
+    @property
+    def replica_member(self) -> Mapping[str, MemberSettings]:
+        """Return the members of a replicated store."""
+        ...
+
+    @property
+    def replica_name(self) -> str:
+        """Return which of them this machine is."""
+        ...
+
+    @property
+    def replica_secret_key_file(self) -> str:
+        """Return the file of its secret key."""
+        ...
+
+    @property
+    def replica_copies(self) -> int:
+        """Return how many members must have a new mail, 0 for more than half."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the settings ask for, after everything that can be known without the store."""
 
-    where: Path | Place
+    where: Path | Place | Members
     ring: Ring | None
     reads_plain: bool
 
     @property
     def name(self) -> str:
         """Return what an administrator knows the store by."""
-        return self.where.name if isinstance(self.where, Place) else str(self.where)
+        return str(self.where) if isinstance(self.where, Path) else self.where.name
 
     @property
     def is_remote(self) -> bool:
-        """Tell whether the store is a server, on whatever machine."""
+        """Tell whether the store is a server that can be tried out without running anything."""
         return isinstance(self.where, Place)
 
     @property
     def files(self) -> list[str]:
         """Return the files that the service's user must be able to read."""
-        if not isinstance(self.where, Place):
+        if isinstance(self.where, Members):
+            return [self.where.secret_key_file]
+        if isinstance(self.where, Path):
             return []
         return [each for each in (self.where.ca_file, self.where.credentials_file) if each]
 
 
 def plan_store(settings: StoreSettings) -> Plan:
     """Return what the settings ask for; ConfigError for what can't be. Touches no store."""
-    url = settings.queue_url
-    where = parse_place(url) if urlsplit(url).scheme == SCHEME else store_folder(url)
+    where = _where(settings)
     ring = load_ring(settings.queue_key_file) if settings.queue_key_file else None
-    is_here = not isinstance(where, Place) or where.is_loopback
+    is_here = isinstance(where, Path) or where.is_loopback
     if ring is None and not is_here and not settings.queue_plain:
         raise ConfigError(
             "queue_url: mail in a store that is not on this machine must be encrypted: set queue_key_file "
@@ -86,7 +111,9 @@ def open_store(settings: StoreSettings, timeout_s: float = 10.0) -> ObjectStore:
     """Return the store of these settings, tried out; ConfigError, StoreError. timeout_s: of one of its calls."""
     plan = plan_store(settings)
     store: ObjectStore
-    if isinstance(plan.where, Place):
+    if isinstance(plan.where, Members):
+        store = open_replica(plan.where, timeout_s)
+    elif isinstance(plan.where, Place):
         store = S3Store(plan.where, timeout_s)
         try:
             demand(store, plan.name)
@@ -102,6 +129,8 @@ def open_store(settings: StoreSettings, timeout_s: float = 10.0) -> ObjectStore:
 
 def open_plain(plan: Plan, timeout_s: float) -> ObjectStore:
     """Return the store of a plan, neither tried out nor with encryption before it; ConfigError, StoreError."""
+    if isinstance(plan.where, Members):
+        return connect_replica(plan.where, timeout_s)
     if isinstance(plan.where, Place):
         return S3Store(plan.where, timeout_s)
     return FileStore(plan.where)
@@ -121,6 +150,24 @@ def load_ring(path: str) -> Ring:
         return parse_ring(text, path)
     except ConfigError as error:
         raise ConfigError(f"queue_key_file: {error}") from error
+
+
+def _where(settings: StoreSettings) -> Path | Place | Members:
+    url = settings.queue_url
+    scheme = url.partition(":")[0]
+    if scheme == SCHEME:
+        return parse_place(url)
+    if scheme != REPLICA:
+        return store_folder(url)
+    members = plan_members(
+        url,
+        settings.replica_name,
+        settings.replica_secret_key_file,
+        settings.replica_member,
+        settings.replica_copies,
+    )
+    read_keys(members)
+    return members
 
 
 def store_folder(url: str) -> Path:

@@ -15,6 +15,7 @@ from columba.queue.store.keyring import key_line, parse_ring
 from columba.queue.store.probe import probe
 from columba.queue.store.sealed import SealedStore
 from tests.fakes.memory_store import MemoryStore
+from tests.fakes.replicas import Replicas
 from tests.peers.seaweed import Bucket
 
 RING = parse_ring(key_line(b"k" * 32, 0.0), "")
@@ -26,9 +27,14 @@ STORES: dict[str, Callable[[Path], ObjectStore]] = {
     "faulty, as minio": lambda path: FaultyStore(FileStore(path), MINIO),
     "faulty, torn lists": lambda path: FaultyStore(FileStore(path), Profile(torn=0.5), seed=7),
 }
+REPLICA = "replica"
 S3 = "s3"
 SEALED_S3 = "s3, sealed"
-PARAMS = [*STORES, *(pytest.param(name, marks=pytest.mark.peer) for name in (S3, SEALED_S3))]
+PARAMS = [
+    *STORES,
+    REPLICA,
+    *(pytest.param(name, marks=pytest.mark.peer) for name in (S3, SEALED_S3)),
+]
 
 
 @pytest.fixture(params=PARAMS)
@@ -37,6 +43,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStor
         bucket: Bucket = request.getfixturevalue("s3_bucket")
         made: ObjectStore = bucket.store()
         made = SealedStore(made, RING) if request.param == SEALED_S3 else made
+    elif request.param == REPLICA:
+        replicas = Replicas(tmp_path)
+        request.addfinalizer(replicas.close)
+        made = replicas.store("m0")
     else:
         made = STORES[request.param](tmp_path / "store")
     yield made

@@ -1,0 +1,86 @@
+"""replica key, replica status: make a member's key, and ask all members whether they answer."""
+
+import os
+import time
+from pathlib import Path
+
+import click
+import zmq
+from zmq.utils import z85
+
+from columba.common.config.load import thaw
+from columba.common.errors import EX_CANTCREAT, EX_CONFIG, EX_TEMPFAIL, ConfigError, StoreError
+from columba.master.check.compile import open_config
+from columba.master.cli.output import Row
+from columba.master.cli.state import State, fail
+from columba.queue.settings import Settings
+from columba.queue.store.open import plan_store
+from columba.queue.store.replica.line import Ask, Lines
+from columba.queue.store.replica.members import Members, Peer
+from columba.queue.store.replica.open import read_keys
+from columba.queue.store.replica.words import Read
+
+TIMEOUT_S = 3.0
+
+
+@click.group()
+def replica() -> None:
+    """Look after a queue that several machines keep together."""
+
+
+@replica.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def key(file: Path) -> None:
+    """Make a key: the secret goes to FILE, the public half is printed for replica_member on all machines."""
+    public, secret = zmq.curve_keypair()
+    try:
+        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+        with open(fd, "wb") as target:
+            target.write(secret + b"\n")
+    except FileExistsError:
+        fail(f"{file} exists: a key that members know is not overwritten", EX_CANTCREAT)
+    except OSError as error:
+        fail(f"{file}: {error.strerror}", EX_CANTCREAT)
+    click.echo(f"{file} was made; give it to the group of the queue service. Public key:", err=True)
+    click.echo(z85.decode(public).hex())
+
+
+@replica.command()
+@click.pass_obj
+def status(state: State) -> None:
+    """Ask every member whether it answers; ends with 75 if there is no majority."""
+    try:
+        members = plan_store(thaw(Settings, open_config(state.config)[0].settings("queue"))).where
+        if not isinstance(members, Members):
+            fail("queue_url is none of replica:", EX_CONFIG)
+        lines = Lines(members.peers, read_keys(members))
+    except ConfigError as error:
+        fail(f"Error in configuration file {error}", error.exit_code)
+    rows = [_row(lines, peer) for peer in members.peers]
+    lines.close()
+    state.show(rows)
+    if sum(row["answers"] == "yes" for row in rows) < members.majority:
+        fail(f"{members.majority} members are needed: nothing can be stored", EX_TEMPFAIL)
+
+
+def _row(lines: Lines, peer: Peer) -> Row:
+    began_s = time.monotonic()
+    try:
+        lines.one(peer.name, Ask(Read("probe/majority")), began_s + TIMEOUT_S)
+    except StoreError:
+        answers, took = "no", ""
+    else:
+        answers, took = "yes", f"{(time.monotonic() - began_s) * 1000:.1f}"
+    kind = "witness" if peer.is_witness else "mail"
+    return {
+        "member": peer.name,
+        "address": peer.address,
+        "keeps": kind,
+        "answers": answers,
+        "ms": took,
+    }
+
+
+def register(to: click.Group) -> None:
+    """Add the commands."""
+    to.add_command(replica)

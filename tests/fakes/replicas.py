@@ -1,0 +1,69 @@
+"""A replicated store of several members in one process, on loopback."""
+
+import contextlib
+import socket
+from pathlib import Path
+
+import zmq
+from zmq.utils import z85
+
+from columba.queue.store.replica.members import Members, Peer
+from columba.queue.store.replica.open import Keys, Member
+from columba.queue.store.replica.store import ReplicaStore
+
+
+class Replicas:
+    """Members that can be stopped and begun again, each with stores as other processes have them."""
+
+    def __init__(self, folder: Path, full: int = 3, witnesses: int = 0, copies: int = 0) -> None:
+        self.folder = folder
+        self.names = [f"m{n}" for n in range(full + witnesses)]
+        self.keys: dict[str, Keys] = {name: zmq.curve_keypair() for name in self.names}
+        self._ports = dict(zip(self.names, free_ports(len(self.names)), strict=True))
+        self._full, self._copies = full, copies or full // 2 + 1
+        self.running: dict[str, Member] = {}
+        self._stack = contextlib.ExitStack()
+        for name in self.names:
+            self.begin(name)
+
+    def members(self, name: str) -> Members:
+        """Return the list of members as one of them has it."""
+        peers = tuple(
+            Peer(
+                each,
+                f"127.0.0.1:{self._ports[each]}",
+                z85.decode(self.keys[each][0]).hex(),
+                number >= self._full,
+            )
+            for number, each in enumerate(self.names)
+        )
+        return Members(self.folder / name, name, "", peers, self._copies)
+
+    def begin(self, name: str) -> None:
+        """Run a member."""
+        self.running[name] = Member(self.members(name), self.keys[name])
+
+    def stop(self, name: str) -> None:
+        """End a member."""
+        self.running.pop(name).close()
+
+    def store(self, name: str, timeout_s: float = 5.0) -> ReplicaStore:
+        """Return the store as a process of that machine has it."""
+        store = ReplicaStore(self.members(name), self.keys[name], timeout_s, lambda: None)
+        self._stack.callback(store.close)
+        return store
+
+    def close(self) -> None:
+        """End all."""
+        self._stack.close()
+        for name in list(self.running):
+            self.stop(name)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
