@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import report, script
+from bench import queueing, report, script
 from bench.load import Series, median_ms, messages_per_second
 from tests.fakes.stack import Options, Stack
 from tests.peers.all import Peers, open_folder
@@ -126,6 +126,19 @@ COMPARISONS = {
     "unsigned": chain,
     "single": one_client,
 }
+QUEUE = {
+    "queue-file": queueing.file_rows,
+    "queue-s3": queueing.s3_rows,
+    "takeover": queueing.takeover_rows,
+    "million": queueing.million_rows,
+}
+
+
+def measured(name: str, peers: Peers, messages: int, rounds: int) -> list[report.Row]:
+    """Return the rows of one comparison."""
+    if name in QUEUE:
+        return QUEUE[name](peers, messages, rounds)
+    return [COMPARISONS[name](peers, messages, rounds)]
 
 
 def main() -> int:
@@ -133,20 +146,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--messages", type=int, default=4000, help="mails in one measurement")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each side")
-    parser.add_argument("--only", choices=sorted(COMPARISONS), action="append", default=[])
+    parser.add_argument(
+        "--only", choices=sorted({**COMPARISONS, **QUEUE}), action="append", default=[]
+    )
     parser.add_argument("--out", type=Path, default=report.RESULTS, help="file of the results")
     wanted = parser.parse_args()
     missing = [name for name in NEEDED if shutil.which(name, path=PATH) is None]
     if missing:
         print(f"not installed: {', '.join(missing)}", file=sys.stderr)
         return 69
-    rows = []
-    for name in wanted.only or COMPARISONS:
+    rows: list[report.Row] = []
+    for name in wanted.only or [*COMPARISONS, *QUEUE]:
         print(f"{name}:", flush=True)
         with open_folder() as folder, contextlib.ExitStack() as stack:
-            row = COMPARISONS[name](Peers(folder, stack), wanted.messages, wanted.rounds)
-        print(f"  {row}", flush=True)
-        rows.append(row)
+            found = measured(name, Peers(folder, stack), wanted.messages, wanted.rounds)
+        for row in found:
+            print(f"  {row}", flush=True)
+        rows += found
         report.write(rows, wanted.out)
     return 0 if all(row.met for row in rows) else 1
 

@@ -11,7 +11,7 @@ RESULTS = Path(__file__).resolve().parent / "results" / "latest.json"
 class Row:
     """One comparison. `goal` is what `ratio` must reach, or, in ms, what may be added at most.
 
-    Without a peer, `goal` is what `ours` may be at most.
+    Without a peer, `goal` is what `ours` may be at most, or must reach where it is a rate.
     """
 
     name: str
@@ -27,7 +27,8 @@ class Row:
         """Return the line that is printed."""
         verdict = "met" if self.met else "NOT met"
         if self.peer is None:
-            return f"{self.name}: {self.ours:.4g} {self.unit}; at most {self.goal:g}: {verdict}"
+            bound = "at least" if self.unit.endswith("/s") else "at most"
+            return f"{self.name}: {self.ours:.4g} {self.unit}; {bound} {self.goal:g}: {verdict}"
         return (
             f"{self.name}: {self.ours:.4g} against {self.peer:.4g} {self.unit} "
             f"({self.peer_name}); ratio {self.ratio:.2f}, goal {self.goal:g}: {verdict}"
@@ -52,6 +53,11 @@ def added(name: str, ours_ms: float, peer_ms: float, peer_name: str, goal_ms: fl
 def within(name: str, ours: float, unit: str, goal: float) -> Row:
     """Hold a figure of ours, which has no peer, against the most that it may be."""
     return Row(name, round(ours, 1), None, None, unit, None, goal, ours <= goal)
+
+
+def reaches(name: str, ours: float, goal: float) -> Row:
+    """Hold a rate of ours, in messages/s, against what it must reach."""
+    return Row(name, round(ours, 1), None, None, "messages/s", None, goal, ours >= goal)
 
 
 def write(rows: list[Row], path: Path = RESULTS) -> None:

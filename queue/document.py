@@ -4,7 +4,7 @@ Pure: a document is a Struct with a field `extra`. What stands in the bytes besi
 and is written again, so that an older node preserves what a newer one wrote. Bytes stay bytes.
 """
 
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 import msgpack
 import msgspec
@@ -20,24 +20,14 @@ class RecordError(StoreError):
     temporary = False
 
 
-@runtime_checkable
-class Extended(Protocol):
-    """A Struct with room for unknown fields."""
-
-    @property
-    def extra(self) -> Map:
-        """Return the fields that this version does not know."""
-        ...
-
-
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 def flat(thing: msgspec.Struct) -> Map:
     """Return a Struct's fields as plain values, the unknown ones among them."""
     tree: Map = msgspec.to_builtins(thing, builtin_types=(bytes,))
-    tree.pop("extra", None)
-    return {**thing.extra, **tree} if isinstance(thing, Extended) else tree
+    extra = tree.pop("extra", None)
+    return {**extra, **tree} if isinstance(extra, dict) else tree
 
 
 def pack(tree: Map) -> bytes:

@@ -1,35 +1,33 @@
 """Requests to an S3 server: signed, on kept connections, each with a deadline, tried again where that is safe.
 
-It knows HTTP and signatures, and nothing of what objects mean. minio's signer and credential providers do the part
-that is Amazon's; the requests themselves go over http.client, because minio's public calls can't carry conditions
-and cost half as much processor time again (docs/decisions/). All calls block.
+It knows HTTP, and nothing of what objects mean. Credentials come by minio's providers; the requests are
+written and signed here, because minio's public calls can't carry conditions and cost three times as
+much processor time (docs/decisions/0010-s3-requests.md). All calls block.
 
 A request that may have been done although its answer was lost is tried again, after a random wait; the answer then
 says so (`is_repeated`), because a condition may have failed on account of our own first try.
 """
 
-import http.client
 import os
 import random
 import ssl
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final
-from urllib.parse import SplitResult, quote, urlencode
+from urllib.parse import quote, urlencode
 
-from minio import time as amazon_time
-from minio.credentials.credentials import Credentials
 from minio.credentials.providers import AWSConfigProvider, EnvAWSProvider, Provider
-from minio.signer import sign_v4_s3
 
 from columba.common.errors import ConfigError, FullError, UnavailableError
 from columba.queue.store.s3_place import Place
+from columba.queue.store.s3_wire import Head, Wire, WireError
+from columba.queue.store.sigv4 import Signer
 
 AGAIN: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _IDLE_S: Final = 15.0  # servers close idle connections; younger ones are used again
@@ -37,12 +35,10 @@ _KEPT: Final = 64
 _FIRST_WAIT_S: Final = 0.05
 _MOST_WAIT_S: Final = 2.0
 _CREDENTIALS_S: Final = 60.0
-_CHUNK: Final = 1 << 18
 _ERROR_MAX: Final = 1 << 16
 _RATE: Final = 1 << 20  # octets a second that a large body may take
 
 Body = Callable[[], Iterable[bytes]]
-_Value = str | list[str] | tuple[str]  # of a header, as minio has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +62,14 @@ class Answer:
     """What the server said. is_repeated: an earlier try of the same request may have been done."""
 
     status: int
-    headers: http.client.HTTPMessage
+    headers: Mapping[str, str]  # names in lower case
     data: bytes
     is_repeated: bool = False
 
     @property
     def etag(self) -> str:
         """Return the etag without its quotes, "" when there is none."""
-        return (self.headers.get("ETag") or "").strip('"')
+        return self.headers.get("etag", "").strip('"')
 
 
 class Line:
@@ -84,7 +80,7 @@ class Line:
         self.place, self._timeout_s = place, timeout_s
         self._tls = _tls_of(place) if place.is_tls else None
         self._keys = _Keys(place)
-        self._idle: list[tuple[float, http.client.HTTPConnection]] = []
+        self._idle: list[tuple[float, Wire]] = []
         self._lock = threading.Lock()
         self._is_closed = False
         default = place.port == (443 if place.is_tls else 80)
@@ -105,7 +101,7 @@ class Line:
                 if answer.status not in AGAIN:
                     return _with(answer, is_repeated)
                 problem = say(answer)
-            except (OSError, http.client.HTTPException, EOFError) as error:
+            except (OSError, WireError) as error:
                 problem = f"{type(error).__name__}: {error}"
             is_repeated = True
             tries += 1
@@ -122,76 +118,64 @@ class Line:
         with self._lock:
             self._is_closed = True
             idle, self._idle = self._idle, []
-        for _, connection in idle:
-            connection.close()
+        for _, wire in idle:
+            wire.close()
 
     def _once(self, ask: Ask, digest: str, until_s: float) -> Answer:
-        connection = self._take(until_s)
+        wire = self._take(until_s)
         try:
             target = self._root + quote(ask.key, safe="/-_.~")
             query = urlencode(sorted(ask.query.items()), quote_via=quote)
             headers = self._signed(ask, target, query, digest)
-            body = ask.body() if ask.body is not None else ask.data
             url = f"{target}?{query}" if query else target
-            connection.request(ask.method, url, body=body or None, headers=headers)
-            response = connection.getresponse()
-            data = _read(response, ask, until_s)
+            wire.send(ask.method, url, headers, ask.body() if ask.body is not None else ask.data)
+            head = wire.head()
+            data = _read(wire.body(ask.method, head), head, ask, until_s)
         except BaseException:
-            connection.close()
+            wire.close()
             raise
-        if response.will_close or not response.isclosed():
-            connection.close()
+        if head.keeps:
+            self._give_back(wire)
         else:
-            self._give_back(connection)
-        return Answer(response.status, response.headers, data)
+            wire.close()
+        return Answer(head.status, head.headers, data)
 
     def _signed(self, ask: Ask, target: str, query: str, digest: str) -> dict[str, str]:
-        keys, now = self._keys.get(), amazon_time.utcnow()
-        headers: dict[str, _Value] = {
+        signer, token = self._keys.get()
+        at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        headers = {
             **ask.headers,
             "Host": self._host,
             "x-amz-content-sha256": digest,
-            "x-amz-date": amazon_time.to_amz_date(now),
+            "x-amz-date": at,
         }
+        if token:
+            headers["X-Amz-Security-Token"] = token
+        told = signer.authorization(ask.method, target, query, headers, digest, at)
+        headers["Authorization"] = told
         if ask.method == "PUT":
             headers["Content-Length"] = str(ask.size if ask.body is not None else len(ask.data))
-        if keys.session_token:
-            headers["X-Amz-Security-Token"] = keys.session_token
-        signed = sign_v4_s3(
-            method=ask.method,
-            url=SplitResult("https", self._host, target, query, ""),
-            region=self.place.region,
-            headers=headers,
-            credentials=keys,
-            content_sha256=digest,
-            date=now,
-        )
-        return {name: str(value) for name, value in signed.items()}
+        return headers
 
-    def _take(self, until_s: float) -> http.client.HTTPConnection:
+    def _take(self, until_s: float) -> Wire:
         """Return a kept connection that is young, or a new one; its waits end within half of our time."""
         now_s = time.monotonic()
         wait_s = max(0.05, min(until_s - now_s, self._timeout_s / 2))
         with self._lock:
             while self._idle:
-                since_s, connection = self._idle.pop()
-                if now_s - since_s < _IDLE_S and connection.sock is not None:
-                    connection.timeout = wait_s
-                    connection.sock.settimeout(wait_s)
-                    return connection
-                connection.close()
-        if self._tls is not None:
-            return http.client.HTTPSConnection(
-                self._connect_to, self.place.port, timeout=wait_s, context=self._tls
-            )
-        return http.client.HTTPConnection(self._connect_to, self.place.port, timeout=wait_s)
+                since_s, wire = self._idle.pop()
+                if now_s - since_s < _IDLE_S:
+                    wire.set_timeout(wait_s)
+                    return wire
+                wire.close()
+        return Wire(self._connect_to, self.place.port, wait_s, self._tls)
 
-    def _give_back(self, connection: http.client.HTTPConnection) -> None:
+    def _give_back(self, wire: Wire) -> None:
         with self._lock:
             if len(self._idle) < _KEPT and not self._is_closed:
-                self._idle.append((time.monotonic(), connection))
+                self._idle.append((time.monotonic(), wire))
                 return
-        connection.close()
+        wire.close()
 
 
 def say(answer: Answer) -> str:
@@ -211,13 +195,14 @@ class _Keys:
     """The credentials: read from the file or the environment, and again every minute."""
 
     def __init__(self, place: Place) -> None:
+        self._region = place.region
         self._provider: Provider = EnvAWSProvider()
         if place.credentials_file:
             _demand_private(Path(place.credentials_file))
             self._provider = AWSConfigProvider(place.credentials_file)
         self._lock = threading.Lock()
         try:
-            self._keys: Credentials = self._provider.retrieve()
+            self._keys = self._read()
         except (ValueError, OSError, KeyError) as error:
             where = place.credentials_file or (
                 "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
@@ -225,14 +210,19 @@ class _Keys:
             raise ConfigError(f"queue_url: no credentials in {where}") from error
         self._read_s = time.monotonic()
 
-    def get(self) -> Credentials:
-        """Return what was read at most a minute ago; a file that can't be read any more changes nothing."""
+    def get(self) -> tuple[Signer, str]:
+        """Return signer and session token as read at most a minute ago; a file that can't be read changes nothing."""
         with self._lock:
             if time.monotonic() - self._read_s > _CREDENTIALS_S:
                 self._read_s = time.monotonic()
                 with suppress(ValueError, OSError, KeyError):
-                    self._keys = self._provider.retrieve()
+                    self._keys = self._read()
             return self._keys
+
+    def _read(self) -> tuple[Signer, str]:
+        found = self._provider.retrieve()
+        signer = Signer(found.access_key, found.secret_key, self._region)
+        return signer, found.session_token or ""
 
 
 def _demand_private(path: Path) -> None:
@@ -262,18 +252,20 @@ def _digest(ask: Ask) -> str:
     return digest.hexdigest()
 
 
-def _read(response: http.client.HTTPResponse, ask: Ask, until_s: float) -> bytes:
-    if ask.sink is None or response.status != 200:
-        return response.read(ask.most)
-    while chunk := response.read(_CHUNK):
+def _read(body: Iterator[bytes], head: Head, ask: Ask, until_s: float) -> bytes:
+    """Return the body of an answer, or write it into the sink; what is too long is cut, and the rest read."""
+    if ask.sink is None or head.status != 200:
+        kept = bytearray()
+        for piece in body:
+            kept += piece[: max(0, ask.most - len(kept))]
+        return bytes(kept)
+    for piece in body:
         try:
-            ask.sink.write(chunk)
+            ask.sink.write(piece)
         except OSError as error:
             raise FullError(f"{ask.key}: {error.strerror}") from error
         if time.monotonic() > until_s:
             raise TimeoutError("too slow")
-    if response.length:
-        raise EOFError("the body ended early")
     return b""
 
 
