@@ -20,7 +20,7 @@ class Names:
         require("knotd")
         self.port = free_port()
         self._folder = folder / f"knot-{self.port}"
-        self._folder.mkdir()
+        (self._folder / "db").mkdir(parents=True)
         self._zones = dict(zones)
         for zone, text in zones.items():
             head = f"$ORIGIN {zone}.\n$TTL 60\n" + SOA.format(zone=zone)
