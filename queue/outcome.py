@@ -182,12 +182,22 @@ def _decided(record: Record, person: Recipient, verdict: wire.Verdict, now_s: fl
     if verdict.route is not None:
         spec.update(route=message.to_map(verdict.route), pinned=True)
     if verdict.wish is not None:
-        spec["wish"] = message.to_map(verdict.wish)
+        spec["wish"] = message.to_map(_joined(wish_of(person), verdict.wish))
     person = msgspec.structs.replace(person, spec=spec)
     hold = verdict.wish.hold if verdict.wish is not None else ""
     if not hold:
         return person
     return msgspec.structs.replace(person, hold=hold, hold_n=person.hold_n + 1)
+
+
+def _joined(old: wire.QueueWish, new: wire.QueueWish) -> wire.QueueWish:
+    """Return what is wished from now on; what retry.sieve says of the next try holds for that alone."""
+    return msgspec.structs.replace(
+        old,
+        hold="",
+        priority=new.priority or old.priority,
+        expire_s=new.expire_s or old.expire_s,
+    )
 
 
 def settled(record: Record, outcomes: Sequence[wire.Outcome], now_s: float) -> Record:

@@ -116,10 +116,6 @@ class Ready:
         """Tell whether anybody waits for room there."""
         return destination in self._blocked
 
-    def blocked(self) -> list[str]:
-        """Return the destinations that somebody waits for."""
-        return list(self._blocked)
-
     def _take_of(self, rank: int, has_room: Callable[[str], bool]) -> Item | None:
         turns = self._turns[rank]
         while turns:

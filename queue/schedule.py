@@ -18,6 +18,9 @@ from columba.queue.destination import Destination, Probing
 from columba.queue.ready import NORMAL, Item, Ready
 
 _SLACK: Final = 64  # dead items of the heap that are not worth a rebuild
+_STEP: Final = (
+    2000  # due messages that one call of begin() sorts in, so that the loop is never held up
+)
 WATCH: Final = "!"  # the line of what the watchdog has in hand
 
 
@@ -66,6 +69,7 @@ class Schedule:
         self._lines: dict[str, Destination] = {}
         self._lost: dict[str, _Lost] = {}
         self._lines_most = _SLACK
+        self._probes: list[tuple[float, str]] = []  # when which destination that is down is asked
         self._flying: dict[str, str] = {}
         self._watched = 0
         self._again: set[str] = set()
@@ -153,13 +157,17 @@ class Schedule:
     def begin(self, now_s: float) -> list[str]:
         """Return the names to try now, and count them as in flight."""
         self._now_s = now_s
-        while self._heap and self._heap[0].due_s <= now_s:
+        for _ in range(_STEP):
+            if not self._heap or self._heap[0].due_s > now_s:
+                break
             item = heapq.heappop(self._heap)
             if self._is_planned(item):
                 self._waiting.add(item.name)
                 self._ready.put(item)
-        for destination in self._closed():
-            self._ready.free(destination, self._lines[destination].room(now_s))
+        while self._probes and self._probes[0][0] <= now_s:
+            _, destination = heapq.heappop(self._probes)
+            if destination in self._lines:
+                self._ready.free(destination, self._lines[destination].room(now_s))
         begun: list[str] = []
         while not self.is_full:
             found = self._ready.take(self._has_room)
@@ -210,7 +218,11 @@ class Schedule:
     def failed(self, destination: str, now_s: float) -> None:
         """Say that a destination could not be reached."""
         self._now_s = now_s
-        self._line(destination).failed(now_s)
+        line = self._line(destination)
+        before_s = line.probe_s
+        line.failed(now_s)
+        if line.probe_s != before_s:
+            heapq.heappush(self._probes, (line.probe_s, destination))
 
     def reopen(self, destination: str) -> None:
         """Try a destination as if nothing were known of it."""
@@ -228,13 +240,8 @@ class Schedule:
         while self._heap and not self._is_planned(self._heap[0]):
             heapq.heappop(self._heap)
         times = [self._heap[0].due_s] if self._heap else []
-        times += [self._lines[d].probe_s for d in self._closed() if not self._lines[d].flying]
+        times += [self._probes[0][0]] if self._probes else []
         return max(0.0, min(times) - now_s) if times else None
-
-    def _closed(self) -> list[str]:
-        """Return the destinations that are down and waited for."""
-        waited = self._ready.blocked()
-        return [d for d in waited if d in self._lines and self._lines[d].is_down]
 
     def _has_room(self, destination: str) -> bool:
         if not destination:

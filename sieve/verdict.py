@@ -129,6 +129,7 @@ def _recipients(call: wire.Stage, actions: Iterable[Action]) -> tuple[bytes, ...
 def _retry(actions: Iterable[Action], variables: dict[str, str]) -> wire.Verdict:
     said = next((a for a in actions if isinstance(a, QueueAs)), None) or QueueAs()
     chosen = next((a for a in actions if isinstance(a, RouteTo)), None)
+    notice = next((a for a in actions if isinstance(a, WriteDsn)), None)
     gives_up = said.give_up is not None
     return wire.Verdict(
         code=550 if gives_up else 250,
@@ -139,6 +140,7 @@ def _retry(actions: Iterable[Action], variables: dict[str, str]) -> wire.Verdict
         next_s=said.retry_s[0] if said.retry_s else None,
         gives_up=gives_up,
         route=route(chosen) if chosen is not None else None,
+        dsn=notice.returns if notice is not None else "",
     )
 
 

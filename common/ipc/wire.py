@@ -157,8 +157,8 @@ class Verdict(Frozen, frozen=True, tag="verdict", kw_only=True):
     """The answer to a Stage.
 
     What is not set is left as it is. mail, rcpt: sender, recipients, effects, wish. retry: wish, next_s, gives_up,
-    route. bounce: dsn, dsn_text, dsn_copy, hold in wish. A failed script of retry or bounce is action "reply"
-    with 451: the queue goes on as if there were none.
+    route, dsn ("none": no notice of delay, else: one now). bounce: dsn, dsn_text, dsn_copy, hold in wish. A failed
+    script of retry or bounce is action "reply" with 451: the queue goes on as if there were none.
     """
 
     action: Literal["accept", "reply", "disconnect"] = "accept"

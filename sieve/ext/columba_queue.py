@@ -177,7 +177,7 @@ QUEUE: Final = Extension(
                 Tag("text", takes=Kind.STRING),
                 Tag("copy", takes=Kind.STRING),
             ),
-            stages=frozenset({Stage.BOUNCE, Stage.DELIVERY}),
+            stages=frozenset({Stage.RETRY, Stage.BOUNCE, Stage.DELIVERY}),
         ),
     ),
 )
