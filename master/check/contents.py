@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from columba.common.config.listening import Listening
 from columba.common.config.load import thaw
+from columba.common.config.parser import Section
 from columba.common.config.resolve import Resolver
 from columba.common.dict.open import open_dict
 from columba.common.errors import ConfigError, StoreError
@@ -30,6 +32,7 @@ from columba.sieve.lang.stage import Stage
 from columba.sieve.settings import Settings as SieveSettings
 
 LOGINS: Final = "relay_credentials"
+LISTENER_TABLES: Final = ("submission_sender_login", "expn_table")
 STORE_S: Final = 5.0  # of one call of the queue's store while it is tried out
 
 
@@ -44,6 +47,8 @@ def check_contents(names: list[str], master: MasterSettings, resolver: Resolver)
         _check_sources(resolver)
     if "dkim" in names:
         _check_keys(master, resolver)
+    if "smtpd" in names:
+        _check_listeners(resolver)
     if "sieve" in names:
         _check_tables(resolver)
         _check_scripts(resolver)
@@ -130,6 +135,30 @@ def _check_sources(resolver: Resolver) -> None:
         sections = resolver.root.sections.get(kind, {})
         values = resolver.root.values
         where = sections.get(name) or values.get(kind) or values.get(name) or resolver.root
+        raise where.error(error.text) from error
+
+
+def _check_listeners(resolver: Resolver) -> None:
+    service, section = (
+        thaw(ServiceSettings, resolver.service("smtpd")),
+        resolver.service_section("smtpd"),
+    )
+    for kind in ("inet_listener", "unix_listener"):
+        listeners: dict[str, Listening] = getattr(service, kind)
+        for key, listener in listeners.items():
+            own = section.sections[kind][key]
+            for name in LISTENER_TABLES:
+                _check_table_of(listener, name, (own, section, resolver.root))
+
+
+def _check_table_of(listener: Listening, name: str, scopes: tuple[Section, ...]) -> None:
+    url: str = getattr(listener, name)
+    try:
+        if url:
+            check_url(name, url)
+    except ConfigError as error:
+        found = (scope.values.get(name) for scope in scopes)
+        where = next((value for value in found if value), scopes[0])
         raise where.error(error.text) from error
 
 

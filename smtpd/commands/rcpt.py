@@ -39,8 +39,11 @@ def _is_strange(conversation: Conversation) -> bool:
 
 
 def _parts(conversation: Conversation, transaction: Transaction, group: str) -> bool:
-    """Tell whether a further recipient's result may part from the first one's (promises §2.4)."""
-    if not _is_strange(conversation) or not transaction.recipients:
+    """Tell whether a further recipient's result may part from the first one's, unheard (promises §2.4).
+
+    Who asked for PRDR hears of each recipient on its own.
+    """
+    if not _is_strange(conversation) or not transaction.recipients or transaction.mail.params.prdr:
         return False
     return not group or group != transaction.group
 

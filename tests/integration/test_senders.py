@@ -3,16 +3,18 @@
 import asyncio
 import smtplib
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from columba.common.ipc import wire
-from tests.fakes.smtpd_world import World, all_of, wait_for
+from tests.fakes.smtpd_world import World, all_of, insecure, wait_for
+from tests.fakes.stack import Stack
 from tests.peers.all import Peers
 from tests.peers.exim_sender import EximSender
-from tests.peers.process import require
+from tests.peers.process import require, wait_until
 from tests.peers.swaks import Talk, swaks
 
 pytestmark = pytest.mark.peer
@@ -161,3 +163,22 @@ async def test_smtp_source_pours(world: World, protocol: str) -> None:
         assert await process.wait() == 0
     assert len(handoffs(world)) == 50
     assert {len(handoff.recipients) for handoff in handoffs(world)} == {3}
+
+
+def test_a_mail_leaves_when_it_is_told_to(peers: Peers) -> None:
+    """The whole way: submitted now, its scripts run, in the queue until its time, then delivered."""
+    stack = peers.keep(Stack(peers.folder / "columba"))
+    with smtplib.SMTP("127.0.0.1", stack.ports["submission"], "client.test", 20) as client:
+        client.starttls(context=insecure())
+        client.login(stack.user, stack.password)
+        assert client.has_extn("futurerelease")
+        assert client.mail(stack.user, ["HOLDFOR=4", "RET=HDRS"])[0] == 250
+        assert client.rcpt(stack.user)[0] == 250
+        began_s = time.monotonic()
+        code, words = client.data("Subject: later\r\n\r\nx\r\n")
+    assert code == 250 and b"Queued as" in words
+    assert len(stack.queue()) == 1 and not stack.mails()
+    wait_until(lambda: bool(stack.mails()), "the mail is delivered", 20)
+    assert time.monotonic() - began_s >= 3.5
+    mail = stack.mails()[0]
+    assert b"Message-ID: <" in mail and b"Date: " in mail  # added on submission

@@ -255,3 +255,10 @@ def test_a_listeners_mistake_points_at_its_line(tmp_path: Path, line: str, words
     with pytest.raises(ConfigError, match="line 5") as caught:
         compile_config(write(tmp_path, text), contents=False)
     assert words in str(caught.value)
+
+
+def test_a_listeners_table_that_nobody_knows_points_at_its_line(tmp_path: Path) -> None:
+    text = "service smtpd {\n  inet_listener x {\n    port = 25\n    submission_sender_login = fil:/x\n  }\n}\n"
+    settings = f"services = smtpd\nlog_path = {tmp_path}/log\n"
+    with pytest.raises(ConfigError, match=r"line 7: lookup submission_sender_login: .*fil"):
+        compile_config(write(tmp_path, settings + text))

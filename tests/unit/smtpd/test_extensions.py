@@ -222,3 +222,15 @@ async def test_a_host_that_takes_no_mail_says_521(tmp_path: Path) -> None:
     with pytest.raises(EOFError):
         await client.reply()
     await world.close()
+
+
+@pytest.mark.parametrize(("wish", "code"), [(" PRDR", "250"), ("", "452")])
+async def test_a_strangers_recipients_may_part_where_each_has_its_answer(
+    tmp_path: Path, wish: str, code: str
+) -> None:
+    world = World(tmp_path, sieve_rcpt="/is/there")
+    await world.start()
+    client = await greeted(world)
+    replies = await client.all(f"MAIL FROM:<a@b.example>{wish}", *TWO)
+    assert [r[:3] for r in replies] == ["250", "250", code]
+    await world.close()
