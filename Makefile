@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 ARGS ?=
 FUZZ_SECONDS ?= 600
 
-.PHONY: run test check bench fuzz model docs packages clean
+.PHONY: run test check bench soak fuzz model docs packages clean
 
 $(VENV)/ok: pyproject.toml constraints.txt .ci/venv
 	sh .ci/venv "$(PY)" $(VENV)
@@ -33,6 +33,9 @@ check: $(VENV)/ok
 
 bench: packages $(VENV)/ok
 	$(BIN)/python -m bench $(ARGS)
+
+soak: packages $(VENV)/ok
+	$(BIN)/python -m bench soak $(ARGS)
 
 fuzz: $(VENV)/ok
 	$(BIN)/python -m pytest tests -m "not slow and not peer" -k "property or fuzz" --hypothesis-profile=fuzz $(ARGS)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench import queueing, report, script
 from bench.load import Series, median_ms, messages_per_second
+from bench.soak import CLIENTS, soak
 from tests.fakes.stack import Options, Stack
 from tests.peers.all import Peers, open_folder
 from tests.peers.process import PATH, run, wait_until
@@ -141,6 +142,16 @@ def measured(name: str, peers: Peers, messages: int, rounds: int) -> list[report
     return [COMPARISONS[name](peers, messages, rounds)]
 
 
+def run_soak(clients: int, seconds: float, out: Path) -> int:
+    """Hold idle clients while others send; write the rows; 1 if a goal was missed."""
+    with open_folder() as folder, contextlib.ExitStack() as stack:
+        rows = soak(Peers(folder, stack), clients, seconds)
+    for row in rows:
+        print(f"  {row}", flush=True)
+    report.write(rows, out)
+    return 0 if all(row.met for row in rows) else 1
+
+
 def main() -> int:
     """Parse arguments, compare, write the file; 1 if a goal was missed."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
@@ -149,8 +160,13 @@ def main() -> int:
     parser.add_argument(
         "--only", choices=sorted({**COMPARISONS, **QUEUE}), action="append", default=[]
     )
+    parser.add_argument("what", nargs="?", choices=["compare", "soak"], default="compare")
+    parser.add_argument("--clients", type=int, default=CLIENTS, help="idle clients of the soak")
+    parser.add_argument("--seconds", type=float, default=20.0, help="time that its senders send")
     parser.add_argument("--out", type=Path, default=report.RESULTS, help="file of the results")
     wanted = parser.parse_args()
+    if wanted.what == "soak":
+        return run_soak(wanted.clients, wanted.seconds, wanted.out)
     missing = [name for name in NEEDED if shutil.which(name, path=PATH) is None]
     if missing:
         print(f"not installed: {', '.join(missing)}", file=sys.stderr)

@@ -60,6 +60,14 @@ def reaches(name: str, ours: float, goal: float) -> Row:
     return Row(name, round(ours, 1), None, None, "messages/s", None, goal, ours >= goal)
 
 
+def slower(name: str, ours_ms: float, peer_ms: float, peer_name: str, goal: float) -> Row:
+    """Compare two times: ours may be `goal` times the other at most."""
+    ratio = round(ours_ms / peer_ms, 2)
+    return Row(
+        name, round(ours_ms, 2), round(peer_ms, 2), peer_name, "ms", ratio, goal, ratio <= goal
+    )
+
+
 def write(rows: list[Row], path: Path = RESULTS) -> None:
     """Put the rows into the file; rows of other names that it holds are kept."""
     path.parent.mkdir(exist_ok=True)

@@ -22,6 +22,7 @@ import setproctitle
 import uvloop
 import zmq
 
+from columba.common import loopwatch
 from columba.common.config.load import load_settings
 from columba.common.errors import EX_SOFTWARE, ColumbaError
 from columba.common.ipc import master, tlsfiles
@@ -31,6 +32,7 @@ from columba.common.ipc.server import Handler, OnUnsent, Server
 from columba.common.ipc.tlsfiles import TlsFiles
 from columba.common.log.event import Event, stderr_sink
 from columba.common.log.level import Level
+from columba.common.loopwatch import LoopWatch
 from columba.common.metrics.push import Pusher
 from columba.common.metrics.registry import Registry, gauge
 from columba.common.off_loop import OffLoop
@@ -275,6 +277,7 @@ async def _live(make: Make[S], birth: Birth, settings: S) -> int:
     await service.start()
     if birth.news_fd >= 0:
         loop.add_reader(birth.news_fd, context.take_news)
+    watch = _watch_loop(context)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
@@ -290,8 +293,20 @@ async def _live(make: Make[S], birth: Birth, settings: S) -> int:
             await service.drain(context.drain_until_ns)
     beat.cancel()
     pushes.cancel()
+    if watch is not None:
+        watch.close()
     context.close()
     return 0
+
+
+def _watch_loop(context: Context[S]) -> LoopWatch | None:
+    """Have a blocked loop told in the log, where the environment asks for it."""
+
+    def tell(how: str, ms: int, stack: str) -> None:
+        context.event.warning("Loop blocked", how=how, ms=ms, stack=stack)
+
+    limit = loopwatch.limit_ms()
+    return LoopWatch(limit, tell) if limit else None
 
 
 async def _beat(context: Context[S], service: Service) -> None:

@@ -23,6 +23,8 @@ from columba.master.table import Spec
 
 LOG: Final = "log"
 ANVIL: Final = "anvil"
+CLIENTS_MAX: Final = 500_000  # that descriptors are asked for
+DESCRIPTORS_MORE: Final = 1000  # beside a socket and a spool file for each client
 
 
 @dataclass(slots=True)
@@ -115,7 +117,9 @@ class Nursery:
         who = identity(spec.name, spec.user, spec.group, settings.default_internal_user)
         program = sys.executable if spec.argv[0] == "python" else spec.argv[0]
         argv = (program, *spec.argv[1:])
-        return Birth(argv, environ, keep, stdout_fd, stderr_fd, who, spec.memory_limit_bytes)
+        descriptors = min(spec.client_limit, CLIENTS_MAX) * 2 + DESCRIPTORS_MORE
+        memory = spec.memory_limit_bytes
+        return Birth(argv, environ, keep, stdout_fd, stderr_fd, who, memory, descriptors)
 
     def _known(self, spec: Spec, slot: int, generation: int) -> dict[str, str]:
         settings = self.outfit.settings

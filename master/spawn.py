@@ -4,6 +4,7 @@ Between the two, the child does nothing but system calls: descriptors, limits, u
 in its environment as common/ipc/master.py says; all other variables are dropped but a short list.
 """
 
+import contextlib
 import fcntl
 import os
 import resource
@@ -19,6 +20,7 @@ from columba.master.words import EXIT_EXEC_FAILED
 
 KEPT: Final = (
     "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "COLUMBA_WATCH_LOOP_MS",  # of tests: tell when an event loop is blocked
     "PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED",
 )  # fmt: skip
 KEPT_PREFIX: Final = "COLUMBA_FAULT"  # named steps at which tests end a process
@@ -41,6 +43,7 @@ class Birth:
     stderr_fd: int
     identity: Identity
     memory_limit_bytes: int
+    descriptors: int  # that it may need; the system's limit is raised to them where that is allowed
 
 
 def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -109,6 +112,7 @@ def _become(birth: Birth) -> NoReturn:
         if birth.memory_limit_bytes < UNLIMITED:
             limit = birth.memory_limit_bytes
             resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        _allow(birth.descriptors)
         if birth.identity.switch:
             os.setgroups([birth.identity.gid])
             os.setgid(birth.identity.gid)
@@ -118,3 +122,15 @@ def _become(birth: Birth) -> NoReturn:
         os.write(2, f"exec({birth.argv[0]}) failed: {error.strerror}\n".encode())
     finally:
         os._exit(EXIT_EXEC_FAILED)
+
+
+def _allow(descriptors: int) -> None:
+    """Raise the limits of open files as far as they go; only root may raise the hard one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < descriptors:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, descriptors))
+            hard = descriptors
+    wanted = descriptors if hard == resource.RLIM_INFINITY else min(hard, descriptors)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -13,6 +13,8 @@ from tests.peers.seaweed import Bucket, Seaweed, foreign_bucket
 
 # Programs that tests start find the package also where it is not installed.
 os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
+# A service whose event loop is blocked for longer says so, and the test fails (tests/fakes/stack.py).
+os.environ.setdefault("COLUMBA_WATCH_LOOP_MS", "100")
 
 hypothesis.settings.register_profile("steady", deadline=None)
 hypothesis.settings.load_profile("steady")

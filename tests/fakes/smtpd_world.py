@@ -22,6 +22,7 @@ from columba.common.ipc.server import Answer, Incoming, Server
 from columba.common.ipc.tlsfiles import NONE, TlsFiles
 from columba.common.log.event import Event
 from columba.common.log.level import Level
+from columba.common.loopwatch import LoopWatch
 from columba.common.service import Birth, Context
 from columba.smtpd.service import SmtpService
 from columba.smtpd.settings import Settings
@@ -65,6 +66,7 @@ class World:
         self.seen: list[Incoming] = []
         self.bodies: list[bytes] = []
         self.lines: list[str] = []
+        self.blocked: list[tuple[str, int, str]] = []
         self.clients: list[Client] = []
         self.own: dict[str, dict[str, object]] = {}  # settings of single listeners, by name
         self.proxied: set[str] = set()  # listeners that expect a PROXY header
@@ -84,6 +86,7 @@ class World:
         self.context.event = Event(lambda _level, text: self.lines.append(text), floor=Level.DEBUG)
         self.workers = [self._serve("sieve", self._sieve), self._serve("queue", self._queue)]
         self.tell("sieve", "queue")
+        self._watch = LoopWatch(100, lambda *what: self.blocked.append(what))
         self.service = SmtpService(self.context)
         await self.service.start()
 
@@ -106,7 +109,8 @@ class World:
         return [call for call in self.seen if isinstance(call.request, wire.Handoff)]
 
     async def close(self) -> None:
-        """End everything."""
+        """End everything. Raises AssertionError if the loop was blocked."""
+        self._watch.close()
         for client in self.clients:
             client.writer.close()
             with contextlib.suppress(OSError):
@@ -118,6 +122,7 @@ class World:
         self.context.zmq.destroy(0)
         os.close(self._pipe[0])
         os.close(self._pipe[1])
+        assert not self.blocked
 
     def _listener(self, kind: str) -> Listener:
         name, _, tls = kind.partition("+")

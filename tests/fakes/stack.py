@@ -158,8 +158,10 @@ class Stack:
         wait_until(lambda: not any(map(is_alive, everyone)), "the children's end", 90)
 
     def stop(self) -> None:
-        """Stop the server with TERM; what does not end is killed."""
+        """Stop the server with TERM; what does not end is killed. Raises AssertionError if a loop was blocked."""
         self.program.stop()
+        blocked = [line for line in self.log_lines() if "Loop blocked" in line]
+        assert not blocked, "\n".join(blocked)
 
 
 def is_alive(pid: int) -> bool:

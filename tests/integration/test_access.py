@@ -102,6 +102,63 @@ def test_names_have_certificates_of_their_own(stack: Stack) -> None:
     assert shown(stack, "wild.test") == default
 
 
+def logged_in(stack: Stack, held: contextlib.ExitStack) -> smtplib.SMTP_SSL:
+    context = ssl.create_default_context(cafile=str(stack.plan.certificate))
+    client = held.enter_context(
+        contextlib.closing(
+            smtplib.SMTP_SSL("localhost", stack.ports["submissions"], context=context, timeout=60)
+        )
+    )
+    client.login(stack.user, stack.password)
+    return client
+
+
+def logins(stack: Stack) -> list[object]:
+    return [row["login"] for row in stack.rows("who") if row["login"]]
+
+
+def test_who_is_connected_is_shown_and_ended(stack: Stack) -> None:
+    with contextlib.ExitStack() as held:
+        client = logged_in(stack, held)
+        wait_until(lambda: logins(stack) == [stack.user], "the login in who", 20)
+        (row,) = stack.rows("who", "-1", stack.user)
+        assert row["ip"] == "127.0.0.1" and str(row["tls"]).startswith("TLSv1")
+        assert stack.rows("who", "192.0.2.0/24") == []
+        assert stack.columbadm("kick", "nobody", check=False).returncode == 68
+        assert stack.columbadm("kick", stack.user).stdout == "1 connections kicked\n"
+        code, words = client.getreply()
+        assert code == 421 and b"administrator" in words
+    wait_until(lambda: logins(stack) == [], "nobody in who", 20)
+
+
+def test_without_anvil_mail_goes_on(stack: Stack) -> None:
+    with contextlib.ExitStack() as held:
+        logged_in(stack, held)
+        stack.kill("anvil")
+        talk = swaks(stack.ports["smtp"], recipients=stack.user)
+        assert talk.status == 0, talk.transcript
+        wait_until(lambda: stack.user in logins(stack), "the login at the next anvil", 30)
+
+
+def test_wrong_passwords_make_their_address_wait(stack: Stack) -> None:
+    with contextlib.ExitStack() as held:
+        client = logged_in(stack, held)
+        del client
+        for number in range(2):
+            with pytest.raises(smtplib.SMTPAuthenticationError), contextlib.ExitStack() as inner:
+                context = ssl.create_default_context(cafile=str(stack.plan.certificate))
+                again = inner.enter_context(
+                    contextlib.closing(
+                        smtplib.SMTP_SSL(
+                            "localhost", stack.ports["submissions"], context=context, timeout=60
+                        )
+                    )
+                )
+                again.login(stack.user, f"wrong{number}")
+    (row,) = stack.rows("penalty")
+    assert row["ip"] == "127.0.0.1" and int(str(row["penalty"])) >= 2
+
+
 def paths(stack: Stack) -> tuple[Path, Path]:
     """Return the files of certificate and key."""
     text = stack.plan.config.read_text()

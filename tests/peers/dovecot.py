@@ -56,7 +56,9 @@ class Dovecot:
         self.program.stop()
 
     def _is_ready(self) -> bool:
-        return all(answers(at) for at in (self.lmtp_path, ("127.0.0.1", self.lmtp_port)))
+        return all(
+            answers(at) for at in (self.lmtp_path, self.auth_path, ("127.0.0.1", self.lmtp_port))
+        )
 
     def _lay_out(self, users: Mapping[str, str]) -> None:
         """Make the folders and the passwd-file."""
