@@ -42,6 +42,8 @@ fuzz: $(VENV)/ok
 	$(BIN)/python -m pip install --quiet --group fuzz --constraint constraints.txt
 	$(BIN)/python -m tests.fuzz.sieve_target script -max_total_time=$(FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.sieve_target message -max_total_time=$(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.smtp_target server -max_total_time=$(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.smtp_target client -max_total_time=$(FUZZ_SECONDS)
 
 model: $(VENV)/ok
 	MODEL_COUNT=$(or $(COUNT),3000) $(BIN)/python -m pytest -s tests/model $(ARGS)

@@ -156,7 +156,7 @@ class Attempts:
         now_ns = time.monotonic_ns()
         left = [e for e in found if not tools.health.is_down(e, now_ns)]
         left = list(this.source.reachable(left))[: this.places]
-        results = same(job, Result(replace(DOWN, next_host=True), host))
+        results = same(job, Result(DOWN, host))
         for endpoint in left:
             session = tools.pool.take(this.key(endpoint), now_ns)
             if session is not None:
@@ -218,6 +218,9 @@ class Attempts:
         while left.recipients:
             part = form.first_batch(left, session.extensions)
             results, again = await self._send(this, part, session)
+            if part is job and results and not again and not is_for_next_host(results):
+                self._put_away(this, session)
+                return results
             if results is None or is_for_next_host(results):
                 if not done:
                     self._put_away(this, session)
@@ -278,8 +281,8 @@ class Attempts:
             self._tools.shelf.put(job.id, heard)
 
     def _note(self, job: Job, label: str, text: str) -> None:
-        entry = Entry(time.monotonic_ns(), "*", text.encode())
-        self._tools.shelf.put(job.id, Heard(label, (entry,)))
+        said: Entry = (time.monotonic_ns(), "*", text.encode())
+        self._tools.shelf.put(job.id, Heard(label, (said,)))
 
     def _decide(self, said: Said, label: str) -> Decision:
         if said.reply is None:

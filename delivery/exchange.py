@@ -65,12 +65,15 @@ class Exchange:
 
     async def event(self, until_ns: int) -> ClientEvent:
         """Send what may be sent and return the next event. Raises HopError."""
+        smtp = self.smtp
         try:
             while True:
-                await self._flush(until_ns)
-                event = self.smtp.next_event()
+                output = smtp.data_to_send()
+                if output and self._broken is None:
+                    await self._say(output, until_ns)
+                event = smtp.next_event()
                 if event is ClientWait.NEED_DATA:
-                    await self._receive(until_ns)
+                    self._hear(await self.stream.read(until_ns))
                 elif event is ClientWait.CLOSED:
                     raise HopError(self.stage, "the hop closed the session")
                 else:
@@ -108,16 +111,12 @@ class Exchange:
         self.smtp.eof()
         self.stream.abort()
 
-    async def _flush(self, until_ns: int) -> None:
-        output = self.smtp.data_to_send()
-        if not output or self._broken is not None:
-            return
+    async def _say(self, output: bytes, until_ns: int) -> None:
         if not self.is_secret:
             self.transcript.note(time.monotonic_ns(), "C", output)
         await self.write(output, until_ns)
 
-    async def _receive(self, until_ns: int) -> None:
-        data = await self.stream.read(until_ns)
+    def _hear(self, data: bytes) -> None:
         if not data:
             self.note("the hop closed the connection")
             raise HopError(self.stage, f"{self.endpoint.label} closed the connection")

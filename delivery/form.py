@@ -94,7 +94,9 @@ def left_over(job: Job, said: Sequence[Said], results: Sequence[Result]) -> set[
 
     RFC 5321 §4.5.3.1.10: they are sent at once in another one.
     """
-    if not any(result.decision.verdict is Verdict.DELIVERED for result in results):
+    if len(said) == 1 or not any(
+        result.decision.verdict is Verdict.DELIVERED for result in results
+    ):
         return set()
     return {r.number for r, one in zip(job.recipients, said, strict=True) if _is_too_many(one)}
 

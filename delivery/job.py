@@ -20,7 +20,9 @@ LATE: Final = Decision(
 FULL: Final = Decision(
     Verdict.TEMPORARY, Why(451, "4.3.2", "Too many mails are on their way to this destination")
 )
-DOWN: Final = Decision(Verdict.TEMPORARY, Why(451, "4.4.1", "The next server does not answer"))
+DOWN: Final = Decision(
+    Verdict.TEMPORARY, Why(451, "4.4.1", "The next server does not answer"), next_host=True
+)
 BARE: Final = Decision(
     Verdict.TEMPORARY, Why(451, "4.6.0", "The message has bare line ends"), alert=True
 )

@@ -16,17 +16,8 @@ OVERHEAD: Final = 120  # octets of memory that an entry costs beside its text
 CUT: Final = "the rest was left out"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Something said: at is CLOCK_MONOTONIC in ns, data holds one or more lines."""
-
-    at_ns: int
-    kind: Kind
-    data: bytes
-
-    def lines(self) -> list[str]:
-        """Return the lines as text."""
-        return self.data.decode("utf-8", "backslashreplace").splitlines()
+# When (CLOCK_MONOTONIC, ns), who, and one line or more. A plain tuple: the garbage collector soon forgets it.
+Entry = tuple[int, Kind, bytes]
 
 
 class Transcript:
@@ -40,7 +31,7 @@ class Transcript:
     def note(self, at_ns: int, kind: Kind, data: bytes) -> None:
         """Add what was said."""
         if len(self._entries) < LINES_MAX:
-            self._entries.append(Entry(at_ns, kind, data))
+            self._entries.append((at_ns, kind, data))
 
     def take(self) -> tuple[Entry, ...]:
         """Return what was said, and begin anew."""
@@ -58,7 +49,10 @@ class Heard:
     @property
     def size(self) -> int:
         """Return the octets of memory that it takes, about."""
-        return sum(len(entry.data) + OVERHEAD for entry in self.entries) + OVERHEAD
+        octets = OVERHEAD * (len(self.entries) + 1)
+        for _, _, data in self.entries:
+            octets += len(data)
+        return octets
 
 
 class Shelf:
@@ -66,7 +60,7 @@ class Shelf:
 
     def __init__(self, limit: int) -> None:
         self._limit, self._used = limit, 0
-        self._by_id: OrderedDict[str, list[Heard]] = OrderedDict()
+        self._by_id: OrderedDict[str, list[tuple[int, Heard]]] = OrderedDict()
 
     @property
     def is_open(self) -> bool:
@@ -75,28 +69,31 @@ class Shelf:
 
     def put(self, id: str, heard: Heard) -> None:
         """Keep a dialogue; the mails that were not spoken of for the longest time make room."""
-        if not heard.entries or heard.size > self._limit:
+        size = heard.size
+        if not heard.entries or size > self._limit:
             return
-        self._by_id.setdefault(id, []).append(heard)
-        self._by_id.move_to_end(id)
-        self._used += heard.size
+        known = self._by_id.get(id)
+        if known is None:
+            self._by_id[id] = [(size, heard)]
+        else:
+            known.append((size, heard))
+            self._by_id.move_to_end(id)
+        self._used += size
         while self._used > self._limit:
             _, old = self._by_id.popitem(last=False)
-            self._used -= sum(one.size for one in old)
+            self._used -= sum(taken for taken, _ in old)
 
     def of(self, id: str) -> tuple[Heard, ...]:
         """Return the dialogues about a mail, oldest first."""
-        return tuple(self._by_id.get(id, ()))
+        return tuple(heard for _, heard in self._by_id.get(id, ()))
 
 
 def told(heard: Iterable[Heard], wall_ns: int, now_ns: int) -> list[dict[str, str | float]]:
     """Return a row for each line: its wall-clock time in seconds, the hop, and "C: …" or "S: …"."""
     rows: list[dict[str, str | float]] = []
     for one in heard:
-        for entry in one.entries:
-            at_s = (wall_ns - (now_ns - entry.at_ns)) / 1e9
-            rows += [
-                {"at": at_s, "hop": one.hop, "text": f"{entry.kind}: {line}"}
-                for line in entry.lines()
-            ]
+        for at_ns, kind, data in one.entries:
+            at_s = (wall_ns - (now_ns - at_ns)) / 1e9
+            lines = data.decode("utf-8", "backslashreplace").splitlines()
+            rows += [{"at": at_s, "hop": one.hop, "text": f"{kind}: {line}"} for line in lines]
     return rows

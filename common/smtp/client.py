@@ -249,9 +249,9 @@ class ClientConnection:
             phase = next_phase(phase, earlier.verb, _TAKEN)
         if out_of_order(phase, command.verb, self._lmtp):
             raise LocalProtocolError(f"{command.verb.name} is not legal {phase.value}")
-        if isinstance(command, Mail) and fit_mail(command, self.extensions) != command:
+        if isinstance(command, Mail) and fit_mail(command, self.extensions) is not command:
             raise LocalProtocolError("MAIL with a parameter that was not offered")
-        if isinstance(command, Rcpt) and fit_rcpt(command, self.extensions) != command:
+        if isinstance(command, Rcpt) and fit_rcpt(command, self.extensions) is not command:
             raise LocalProtocolError("RCPT with a parameter that was not offered")
 
     def _take(self, reply: Reply) -> None:

@@ -20,20 +20,30 @@ def fit_mail(command: Mail, offered: Extensions) -> Mail:
 
     What can't be left out without harm is named by missing(); the caller asks that first.
     """
-    params = command.params
-    dsn = "DSN" in offered
+    params, known = command.params, offered.offered
+    has_dsn = "DSN" in known or not (params.ret or params.envid)
+    if (  # the usual case, and quick
+        has_dsn
+        and (params.size is None or "SIZE" in known)
+        and (not params.body or "8BITMIME" in known)
+        and not (params.smtputf8 and "SMTPUTF8" not in known)
+        and not (params.auth and "AUTH" not in known)
+        and not (params.requiretls and "REQUIRETLS" not in known)
+        and not (params.prdr and "PRDR" not in known)
+    ):
+        return command
     fitting = replace(
         params,
-        size=params.size if "SIZE" in offered else None,
-        body=params.body if "8BITMIME" in offered else "",
-        smtputf8=params.smtputf8 and "SMTPUTF8" in offered,
-        ret=params.ret if dsn else "",
-        envid=params.envid if dsn else b"",
-        auth=params.auth if "AUTH" in offered else b"",
-        requiretls=params.requiretls and "REQUIRETLS" in offered,
-        prdr=params.prdr and "PRDR" in offered,
+        size=params.size if "SIZE" in known else None,
+        body=params.body if "8BITMIME" in known else "",
+        smtputf8=params.smtputf8 and "SMTPUTF8" in known,
+        ret=params.ret if has_dsn else "",
+        envid=params.envid if has_dsn else b"",
+        auth=params.auth if "AUTH" in known else b"",
+        requiretls=params.requiretls and "REQUIRETLS" in known,
+        prdr=params.prdr and "PRDR" in known,
     )
-    return command if fitting == params else replace(command, params=fitting)
+    return replace(command, params=fitting)
 
 
 def fit_rcpt(command: Rcpt, offered: Extensions) -> Rcpt:
@@ -49,14 +59,17 @@ def missing(command: Mail, offered: Extensions) -> tuple[str, ...]:
     SMTPUTF8 (RFC 6531 §3.2), REQUIRETLS (RFC 8689 §4.2.1), 8BITMIME (RFC 6152 §3); SIZE stands for a mail that is
     greater than the server takes (RFC 1870 §6.1).
     """
-    params, size = command.params, offered.size
-    needs = {
-        "SIZE": bool(size and params.size and params.size > size),
-        "SMTPUTF8": params.smtputf8 and "SMTPUTF8" not in offered,
-        "REQUIRETLS": params.requiretls and "REQUIRETLS" not in offered,
-        "8BITMIME": params.body == "8BITMIME" and "8BITMIME" not in offered,
-    }
-    return tuple(keyword for keyword, is_missing in needs.items() if is_missing)
+    params, known, size = command.params, offered.offered, offered.size
+    missed: tuple[str, ...] = ()
+    if size and params.size and params.size > size:
+        missed = ("SIZE",)
+    if params.smtputf8 and "SMTPUTF8" not in known:
+        missed += ("SMTPUTF8",)
+    if params.requiretls and "REQUIRETLS" not in known:
+        missed += ("REQUIRETLS",)
+    if params.body == "8BITMIME" and "8BITMIME" not in known:
+        missed += ("8BITMIME",)
+    return missed
 
 
 def batches(

@@ -98,7 +98,7 @@ async def play(dialogue: Dialogue, stream: ScriptedStream, patience: Patience) -
         return [f"! {error.stage.name} {error.reply.code if error.reply else 0}"]
     finally:
         off_loop.close()
-    noted = b"".join(entry.data for entry in session.heard().entries)
+    noted = b"".join(data for _, _, data in session.heard().entries)
     assert b"LHLO us.test" in noted or b"EHLO us.test" in noted
     assert b"Subject" not in noted and b"two" not in noted
     return [f"= {one.stage.name} {one.reply.code if one.reply else 0}" for one in said]

@@ -308,7 +308,7 @@ async def test_what_was_said_is_kept_for_a_while(peers: Peers, bench: Bench) -> 
     await bench.attempts.run(job(host_target(hop.port)))
     first, second = bench.shelf.of("01M")
     assert first.hop == second.hop == f"127.0.0.1[127.0.0.1]:{hop.port}"
-    said = b"".join(entry.data for entry in second.entries).decode()
+    said = b"".join(data for _, _, data in second.entries).decode()
     assert "421" in repr(first.entries) and "220 hop.test" in said
     for words in (
         "EHLO us.test",

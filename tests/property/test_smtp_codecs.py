@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from columba.common.errors import RemoteProtocolError
 from columba.common.net.proxy import SIGNATURE, Proxied, ProxyReader
 from columba.common.smtp.chunk import ChunkReceiver
-from columba.common.smtp.client import BodyAnswer, ClientConnection, ClientWait
+from columba.common.smtp.client import ClientConnection, ClientWait
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.command import (
     DATA,
@@ -30,8 +30,7 @@ from columba.common.smtp.data import BareNewline, DataReceiver, DataSender, Head
 from columba.common.smtp.extensions import Extensions
 from columba.common.smtp.params import MailParams, RcptParams, decode_xtext, encode_xtext
 from columba.common.smtp.reply import ReplyParser
-from columba.common.smtp.server import ServerLimits
-from columba.common.smtp.state import Phase
+from tests.fakes.smtp_fuzz import hear_anything, say_anything
 from tests.fakes.smtp_peer import MORE, OFFER, FakeServer
 
 WORDS = st.sampled_from(
@@ -102,13 +101,7 @@ MESSAGE = st.lists(st.sampled_from([b".", b"a", b": ", b" ", b"\r\n"]), max_size
 @given(STREAM, st.booleans(), st.integers(1, 50))
 @settings(max_examples=300, deadline=None)
 def test_server_survives_anything(parts: list[bytes], lmtp: bool, size: int) -> None:
-    server, text = FakeServer(lmtp, ServerLimits(command_line=60, errors=8), ALL), b"".join(parts)
-    try:
-        for at in range(0, len(text), size):
-            server.feed(text[at : at + size])
-    except RemoteProtocolError:
-        assert b"STARTTLS" in text.upper()
-    assert server.core.buffered <= 60 + size
+    say_anything(b"".join(parts), size, lmtp)
 
 
 @given(STREAM, st.integers(1, 50))
@@ -157,49 +150,7 @@ REPLIES = st.lists(
 def test_whatever_a_hop_says_a_client_gets_events_or_an_error(
     replies: list[bytes], lmtp: bool, size: int
 ) -> None:
-    """Each recipient of an ended message is told of exactly once, or the session is over."""
-    client, told, ended = ClientConnection(lmtp), list[int](), False
-    client.hello(b"me")
-    text = b"220 x\r\n" + b"".join(replies)
-    try:
-        for at in range(0, len(text), size):
-            client.receive(text[at : at + size])
-            told += told_now(client)
-            if client.phase is Phase.READY and not client.waiting and not ended:
-                params = MailParams(prdr="PRDR" in client.extensions)
-                client.enqueue(
-                    Mail(b"s@d.example", params), Rcpt(b"a@d.example"), Rcpt(b"b@d.example")
-                )
-            client.data_to_send()
-            ended = ended or ends(client)
-    except RemoteProtocolError as problem:
-        assert str(problem)
-    assert len(told) == len(set(told)) <= 2
-    assert not told or ended
-
-
-def told_now(client: ClientConnection) -> list[int]:
-    """Return of which recipients the end of a message is told now."""
-    found: list[int] = []
-    while not isinstance(event := client.next_event(), ClientWait):
-        found += [event.index] if isinstance(event, BodyAnswer) else []
-    return found
-
-
-def ends(client: ClientConnection) -> bool:
-    """Send a message as one chunk where that is due, else ask to send it; return whether its end was said."""
-    if client.phase is Phase.BODY:
-        client.send_body(b"x\r\n")
-        client.end_body()
-        return True
-    if client.phase is not Phase.RCPT or client.waiting or client.body_answers_due:
-        return False
-    if "CHUNKING" not in client.extensions:
-        client.enqueue(DATA)
-        client.data_to_send()
-        return False
-    client.begin_chunk(3)
-    return ends(client)
+    hear_anything(b"".join(replies), size, lmtp)
 
 
 @given(COMMANDS)

@@ -6,13 +6,13 @@ from columba.common.errors import RefusedError
 from columba.delivery.control import Control
 from columba.delivery.health import Health
 from columba.delivery.target import Endpoint
-from columba.delivery.transcript import LINES_MAX, OVERHEAD, Entry, Heard, Shelf, Transcript, told
+from columba.delivery.transcript import LINES_MAX, OVERHEAD, Heard, Shelf, Transcript, told
 from columba.delivery.window import Bounds, Windows
 from tests.fakes.delivering import seconds
 
 
 def heard(text: bytes, at_ns: int = 0) -> Heard:
-    return Heard("mx.test", (Entry(at_ns, "S", text),))
+    return Heard("mx.test", ((at_ns, "S", text),))
 
 
 def test_a_transcript_is_taken_once_and_bounded() -> None:
