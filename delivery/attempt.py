@@ -103,7 +103,11 @@ class Attempts:
 
     async def run(self, job: Job) -> list[Result]:
         """Return a result for each recipient of the job, in order."""
-        window = self._tools.windows.of(job.target.route)
+        target = job.target
+        if target.timeout_s:
+            until_ns = time.monotonic_ns() + target.timeout_s * 1_000_000_000
+            job = replace(job, deadline_ns=min(job.deadline_ns, until_ns))
+        window = self._tools.windows.of(target.route, target.concurrency)
         if not await window.enter(job.deadline_ns):
             return same(job, Result(FULL))
         try:

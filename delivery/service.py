@@ -23,7 +23,7 @@ from columba.common.hop.parts import make_chain, make_queue
 from columba.common.hop.serving import NOT_OURS, Serving
 from columba.common.ipc import wire
 from columba.common.ipc.server import Answer, Incoming
-from columba.common.lookup.open import open_table, open_url
+from columba.common.lookup.open import open_tables, open_url
 from columba.common.net.check import Check
 from columba.common.net.tls import client_context
 from columba.common.off_loop import OffLoop
@@ -199,14 +199,11 @@ class Delivery(Serving):
 
     def _logins(self) -> Logins:
         context, settings = self._context, self._context.settings
-        name = settings.relay_credentials
+        name, named = settings.relay_credentials, open_tables(settings.lookup, context.off_loop)
         if not name:
-            return Logins(None, settings.relay_auth_in_clear)
-        if name in settings.lookup:
-            table = open_table(name, settings.lookup[name], context.off_loop)
-        else:
-            table = open_url("relay_credentials", name, context.off_loop)
-        return Logins(table, settings.relay_auth_in_clear)
+            return Logins(None, settings.relay_auth_in_clear, named)
+        table = named.get(name) or open_url("relay_credentials", name, context.off_loop)
+        return Logins(table, settings.relay_auth_in_clear, named)
 
     async def _handle(self, call: Incoming) -> Answer:
         match call.request:

@@ -38,6 +38,9 @@ class Target:
     source: str
     helo: str
     route: str  # as destination() names it
+    auth: str = ""  # look-up table with the credentials; "" = that of relay_credentials
+    concurrency: int = 0  # transactions at a time that policy allows; 0 = the settings'
+    timeout_s: int = 0  # that policy allows one try; 0 = the call's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +65,22 @@ def target_of(recipient: wire.Recipient, mx_port: int = SMTP_PORT) -> Target:
     route = recipient.route or wire.Route(kind="mx")
     name = destination(recipient.route, recipient.address)
     common = (route.tls, route.source, route.helo, name)
+    wishes = (route.auth, route.concurrency, route.timeout_s)
     if route.kind == "lmtp" and route.path:
-        return Target("unix", route.path, 0, True, *common)
+        return Target("unix", route.path, 0, True, *common, *wishes)
     if route.kind == "mx":
         to = route.host.lower() or domain(recipient.address)
         if not to:
             raise NoTargetError("the recipient's address has no domain")
         port = route.port or mx_port
         literal = literal_address(to)
-        return Target("host" if literal else "mx", literal or to, port, False, *common)
+        return Target("host" if literal else "mx", literal or to, port, False, *common, *wishes)
     host = literal_address(route.host) or route.host.lower().rstrip(".")
     if not host:
         raise NoTargetError(f"the {route.kind} route names no host")
     is_lmtp = route.kind == "lmtp"
     return Target(
-        "host", host, route.port or (LMTP_PORT if is_lmtp else SMTP_PORT), is_lmtp, *common
+        "host", host, route.port or (LMTP_PORT if is_lmtp else SMTP_PORT), is_lmtp, *common, *wishes
     )
 
 

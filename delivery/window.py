@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 MINUTE_NS: Final = 60_000_000_000
@@ -166,13 +166,17 @@ class Windows:
         self._bounds = bounds
         self._windows: dict[str, Window] = {}
 
-    def of(self, destination: str) -> Window:
-        """Return the window of a destination."""
-        window = self._windows.get(destination)
+    def of(self, destination: str, most: int = 0) -> Window:
+        """Return the window of a destination; with `most`, the one of those who may use no more than that."""
+        key = f"{destination} {most}" if most else destination
+        window = self._windows.get(key)
         if window is None:
             if len(self._windows) >= WINDOWS_MAX:
                 self.sweep(time.monotonic_ns())
-            window = self._windows[destination] = Window(self._bounds)
+            bounds = self._bounds
+            if most:
+                bounds = replace(bounds, most=min(bounds.most, most))
+            window = self._windows[key] = Window(bounds)
         return window
 
     def all(self) -> dict[str, Window]:

@@ -17,6 +17,7 @@ from columba.common.dns.resolver import MxRecord, Record, RecordType, Resolver, 
 from columba.common.errors import ColumbaError, UnavailableError
 from columba.common.log.event import Event
 from columba.common.lookup.base import UNSURE, Table
+from columba.common.off_loop import OffLoop
 from columba.sieve.names import client_name
 from columba.sieve.run.machine import Failed, Finished, Machine, Outcome
 from columba.sieve.run.requests import (
@@ -39,6 +40,7 @@ from columba.sieve.run.requests import (
     Unavailable,
 )
 
+STEP_S: Final = 60.0  # for a thread; the script itself has its own limit of CPU time
 NO_TIME: Final = Unavailable("no time is left to ask")
 NO_STORE: Final = Unavailable("there is no mail store to ask")
 
@@ -75,22 +77,28 @@ class Answers:
         self._sources = sources or Sources()
 
     async def finish(
-        self, machine: Machine, found: list[str] | None = None, until_ns: int = 0
+        self,
+        machine: Machine,
+        found: list[str] | None = None,
+        until_ns: int = 0,
+        off_loop: OffLoop | None = None,
     ) -> Outcome:
         """Run a machine to its end, answering what it asks; keys that tables know are added to `found`.
 
         until_ns: CLOCK_MONOTONIC, when everything must be answered; 0: each answer has its own timeout alone.
+        off_loop: runs the script in a thread, for messages that are too big to be looked through on the loop;
+        raises TimeoutError.
         """
         if not machine.run.wall_s:
             machine.run.wall_s = time.time()
-        step = machine.step()
+        step = await _step(machine, None, off_loop)
         while not isinstance(step, Finished | Failed):
             answer = self._at_once(step)
             if answer is None:
                 answer = await self._answer(step, until_ns)
             if found is not None:
                 found += confirmed(step, answer)
-            step = machine.step(answer)
+            step = await _step(machine, answer, off_loop)
         return step
 
     def close(self) -> None:
@@ -184,6 +192,14 @@ class Answers:
             return await sources.callouts.ask(asked, within(sources.callout_timeout_s, until_ns))
         except ColumbaError as error:
             return Unavailable(str(error))
+
+
+async def _step(
+    machine: Machine, answer: Answer | None, off_loop: OffLoop | None
+) -> Request | Outcome:
+    if off_loop is None:
+        return machine.step(answer)
+    return await off_loop.run(STEP_S, machine.step, answer)
 
 
 async def _ask_dict(store: Dict, asked: DictGet | DictAdd | DictNew, timeout_s: float) -> Answer:

@@ -21,7 +21,8 @@ class Bodies:
     """The spool as sieve-filter uses it."""
 
     def __init__(self, off_loop: OffLoop, folder: Path, process: str, event: Event) -> None:
-        self._off_loop, self._folder, self._process = off_loop, folder, process
+        self.off_loop = self._off_loop = off_loop
+        self._folder, self._process = folder, process
         self._event, self._numbers = event, count(1)
 
     async def read(self, body: wire.Body, until_ns: int) -> bytes:

@@ -44,6 +44,7 @@ from columba.sieve.view import message_inputs, message_view
 
 TOO_MANY = Why(452, "4.5.3", "Too many recipients after aliases")
 UNREADABLE = Why(451, "4.3.0", "The mail can't be read, try again later")
+BIG = 64 * 1024  # octets of a body from which on it is looked through in a thread
 # In these steps the message is as it was before the route stage.
 EDITABLE = ("sieve", "route")
 
@@ -199,7 +200,13 @@ class Expander:
             time.time(),
         )
         machine = begin(script, inputs)
-        outcome = await self._answers.finish(machine)
+        is_big = handoff.body.size > BIG and script.reads_body and self._bodies is not None
+        threads = self._bodies.off_loop if is_big and self._bodies is not None else None
+        try:
+            outcome = await self._answers.finish(machine, off_loop=threads)
+        except TimeoutError:
+            self._event.error("No thread for a script", id=handoff.id, script=script.name)
+            return None
         say_lines(self._event, machine.run, handoff.id, handoff.client.session)
         if isinstance(outcome, Failed):
             say_failed(self._event, outcome.error, handoff.id, handoff.client.session)

@@ -6,6 +6,7 @@ from pathlib import Path
 from columba.common.config.general import Scripts
 from columba.common.errors import ConfigError
 from columba.sieve.engine import CompileErrors, Script, compile_script
+from columba.sieve.lang.includes import loader_beside
 from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.settings import Settings
@@ -37,7 +38,13 @@ def load_scripts(
     for stage, path in script_paths(settings).items():
         octets = _octets(settings, stage, path)
         compiled = compile_script(
-            octets, str(path), stage, limits=limits, tables=tables, dicts=settings.dict
+            octets,
+            str(path),
+            stage,
+            limits=limits,
+            tables=tables,
+            dicts=settings.dict,
+            loader=loader_beside(str(path), lambda name: _read(settings, name)),
         )
         if isinstance(compiled, CompileErrors):
             raise compiled.as_config_error()
@@ -46,10 +53,18 @@ def load_scripts(
 
 
 def _octets(settings: Settings, stage: Stage, path: Path) -> bytes:
-    text = settings.script_texts.get(str(path))
+    octets = _read(settings, str(path))
+    if octets is None:
+        raise ConfigError(f"sieve_{stage.value}: can't open {path}")
+    return octets
+
+
+def _read(settings: Settings, path: str) -> bytes | None:
+    """Return a script as the master's check has read it, else from the disk; None if it is not there."""
+    text = settings.script_texts.get(path)
     if text is not None:
         return text.encode("latin-1")
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"sieve_{stage.value}: can't open {path}: {error.strerror}") from error
+        return Path(path).read_bytes()
+    except (OSError, ValueError):
+        return None

@@ -21,6 +21,7 @@ from columba.common.ipc.server import Answer, Incoming
 from columba.common.log.event import Event
 from columba.common.lookup.open import open_tables
 from columba.common.service import Context
+from columba.sieve import tuning
 from columba.sieve.answers import Answers
 from columba.sieve.bodies import Bodies
 from columba.sieve.branch import fenced, same_copy, with_shadows
@@ -32,7 +33,7 @@ from columba.sieve.onward import Onward, Steps
 from columba.sieve.report import say_decided
 from columba.sieve.scripts import load_scripts
 from columba.sieve.settings import Settings
-from columba.sieve.sources import make_options, make_sources
+from columba.sieve.sources import make_lists, make_options, make_sources
 from columba.sieve.staging import Stager
 
 CLOSE_S: Final = 2.0
@@ -51,7 +52,9 @@ class SieveFilter(Serving):
             actions=settings.sieve_max_actions,
             redirects=settings.sieve_max_redirects,
             cpu_ms=int(settings.sieve_max_cpu_time * 1000),
-            options=make_options(settings),
+            delimiters=settings.recipient_delimiter or "+",
+            options={**tuning.options(settings), **make_options(settings)},
+            lists=make_lists(settings),
         )
         tables = open_tables(settings.lookup, context.off_loop)
         self._scripts = load_scripts(settings, self._limits, tables)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from columba.common.config.general import Dicts, Dns, General, Handing, Lookups, Scripts
 from columba.common.config.schema import Kind, setting
+from columba.sieve.tuning import Lists, Tuning
 
 
 @dataclass(frozen=True)
-class Settings(General, Scripts, Lookups, Dicts, Dns, Handing):
+class Settings(General, Scripts, Lookups, Dicts, Dns, Handing, Tuning, Lists):
     """What sieve-filter needs to know.
 
     script_texts is no setting: the master puts there what its check has read, path to octets (as Latin-1), so

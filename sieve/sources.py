@@ -18,10 +18,13 @@ from columba.sieve.callouts import HopCallouts
 from columba.sieve.ext.columba_dnsbl import OPTION as DNSBL_UNANSWERED
 from columba.sieve.ext.columba_parts import DEFAULT_DICT
 from columba.sieve.ext.columba_srs import SECRETS
+from columba.sieve.lang.limits import list_name
 from columba.sieve.run.effects import MARKS
 from columba.sieve.settings import Settings
+from columba.sieve.tuning import Lists
 
 SECRET_FILE_MAX: Final = 64 * 1024
+LIST_FILE_MAX: Final = 16 * 1024 * 1024
 SECRET_MIN: Final = 8  # octets
 
 
@@ -71,3 +74,21 @@ def read_secrets(path: str) -> list[str]:
     if not secrets or any(len(secret) < SECRET_MIN for secret in secrets):
         raise ConfigError(f"srs_secret_file: {path} needs secrets of {SECRET_MIN} octets or more")
     return secrets
+
+
+def make_lists(settings: Lists) -> Mapping[str, frozenset[str]]:
+    """Return what external lists hold, by their names as the engine spells them; raises ConfigError."""
+    return {
+        list_name(each.name or key): _values(key, each.file)
+        for key, each in settings.sieve_list.items()
+    }
+
+
+def _values(key: str, path: str) -> frozenset[str]:
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(LIST_FILE_MAX).decode("utf-8", "replace")
+    except OSError as error:
+        raise ConfigError(f"sieve_list {key}: can't open {path}: {error.strerror}") from error
+    lines = (line.strip() for line in text.splitlines())
+    return frozenset(line for line in lines if line and not line.startswith("#"))

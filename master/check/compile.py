@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, TypeVar
 
 from columba.common.config.general import General, Scripts
@@ -87,10 +88,15 @@ def settings_for(cls: type[T], path: str) -> T:
 
 
 def script_texts(settings: Frozen) -> Frozen:
-    """Return the scripts that the settings name, path to octets as Latin-1: living with what was accepted."""
+    """Return the scripts that the settings name, and those beside them, which they may include.
+
+    Path to octets as Latin-1, so that processes live with what was accepted.
+    """
     paths = [str(value) for name, value in settings.items() if name in SCRIPT_SETTINGS and value]
+    folders = sorted({os.path.dirname(path) for path in paths})
+    beside = [str(path) for each in folders for path in sorted(Path(each).glob("*.sieve"))]
     texts: Frozen = {}
-    for path in paths:
+    for path in dict.fromkeys((*paths, *beside[:FILES_MAX])):
         with contextlib.suppress(OSError), open(path, "rb") as file:
             texts[path] = file.read().decode("latin-1")
     return texts

@@ -28,6 +28,7 @@ from columba.master.settings import MasterSettings, ServiceSettings
 from columba.queue.settings import Settings as QueueSettings
 from columba.queue.store.open import Plan, open_store, plan_store
 from columba.sieve.engine import CompileErrors, compile_script
+from columba.sieve.lang.includes import loader_beside
 from columba.sieve.lang.stage import Stage
 from columba.sieve.settings import Settings as SieveSettings
 
@@ -218,9 +219,24 @@ def _check_scripts(resolver: Resolver) -> None:
         except OSError as error:
             words = f"{setting}: Can't open file {path}: {error.strerror}"
             raise (where or resolver.root).error(words) from error
-        script = compile_script(octets, path, stage, tables=settings.lookup, dicts=settings.dict)
+        script = compile_script(
+            octets,
+            path,
+            stage,
+            tables=settings.lookup,
+            dicts=settings.dict,
+            loader=loader_beside(path, _read),
+        )
         if isinstance(script, CompileErrors):
             raise script.as_config_error()
+
+
+def _read(path: str) -> bytes | None:
+    """Return an included script, None if it can't be read."""
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError):
+        return None
 
 
 def may_read(path: Path, who: Identity) -> bool:

@@ -10,7 +10,7 @@ from columba.sieve.core.matching import MATCH_TYPE
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.limits import list_name
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import EVERYWHERE
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import Code, plain
 from columba.sieve.run.match import MatchArguments, Matcher, MatchType
@@ -46,5 +46,5 @@ EXTLISTS: Final = Extension(
         (":is", (Tag("list", MATCH_TYPE, meaning=MatchType("list", match_list)),)),
         ("redirect", (Tag("list"),)),
     ),
-    stages=TESTER,
+    stages=EVERYWHERE,
 )

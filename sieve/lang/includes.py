@@ -6,6 +6,7 @@ would include itself is an error.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from columba.sieve.lang.errors import CompileErrors
 from columba.sieve.run.code import Code
@@ -20,7 +21,10 @@ class Loaded:
 
 
 Loader = Callable[[str, str], Loaded | None]  # location ("personal", "global") and name
+Read = Callable[[str], bytes | None]  # a file, None if it is not there
 CompileOne = Callable[[Loaded], Code | CompileErrors]
+
+_SUFFIX: Final = ".sieve"
 
 
 @dataclass(slots=True)
@@ -37,3 +41,20 @@ class Includes:
         """Note what one more script requires, and return what all do so far."""
         self.required |= names
         return frozenset(self.required)
+
+
+def loader_beside(script: str, read: Read) -> Loader:
+    """Return what finds included scripts: NAME.sieve or NAME beside the one that includes them.
+
+    Both locations, personal and global, are that folder: policy has no persons.
+    """
+    folder = script.rpartition("/")[0]
+
+    def load(location: str, name: str) -> Loaded | None:
+        for path in (f"{folder}/{name}{_SUFFIX}", f"{folder}/{name}"):
+            octets = read(path)
+            if octets is not None:
+                return Loaded(octets, path)
+        return None
+
+    return load

@@ -1,6 +1,7 @@
 """What attempts make of what a hop offers, limits and asks: chunks, PRDR, LIMITS, logins, sources, transcripts."""
 
 import ssl
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -320,3 +321,20 @@ async def test_what_was_said_is_kept_for_a_while(peers: Peers, bench: Bench) -> 
     assert "Subject" not in said and "two" not in said
     await bench.attempts.run(job(host_target(1)))
     assert "no connection to" in repr(bench.shelf.of("01M")[2])
+
+
+async def test_a_route_names_the_table_of_its_login_and_how_long_it_may_take(peers: Peers) -> None:
+    hop = peers.hop(logins={"kim": "secret", "ann": "hers"})
+    named = {"smarthosts": InlineTable({"127.0.0.1": "ann:hers"})}
+    bench = Bench(logins=Logins(InlineTable({"127.0.0.1": "kim:secret"}), True, named))
+    target = host_target(hop.port)
+    for auth in ("", "smarthosts"):
+        assert verdicts(await bench.attempts.run(job(replace(target, auth=auth)))) == ["delivered"]
+    assert [one.login for one in hop.taken()] == ["kim", "ann"]
+    (result,) = await bench.attempts.run(job(replace(target, auth="unknown")))
+    assert codes([result]) == [(451, "4.3.5")] and result.decision.alert
+    hop.always("mail", Step(delay_s=20))
+    began = time.monotonic()
+    (result,) = await bench.attempts.run(job(replace(target, auth="smarthosts", timeout_s=1)))
+    assert result.decision.verdict.value != "delivered" and time.monotonic() - began < 10
+    await bench.close()

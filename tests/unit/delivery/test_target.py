@@ -84,3 +84,9 @@ def test_an_address_that_comes_twice_gets_two_transactions() -> None:
 def test_labels() -> None:
     assert Endpoint("mx.test", "192.0.2.1", 25).label == "mx.test[192.0.2.1]:25"
     assert Endpoint("", "/run/lmtp", 0).label == "/run/lmtp"
+
+
+def test_a_target_has_what_the_route_wishes() -> None:
+    route = wire.Route(kind="relay", host="r.test", auth="table", concurrency=3, timeout_s=30)
+    target = target_of(recipient("kim@x.test", route))
+    assert (target.auth, target.concurrency, target.timeout_s) == ("table", 3, 30)

@@ -197,3 +197,13 @@ def test_a_commitment_ends_with_the_lease_also_when_the_machine_slept() -> None:
     clock.suspend(2)
     assert Commitment(clock, until_ns).enter()
     assert not Commitment(clock, until_ns, lease_ns).enter()
+
+
+async def test_a_route_may_allow_less_than_the_settings() -> None:
+    windows = Windows(Bounds(most=5, first=5))
+    narrow, wide = windows.of("relay:x", 1), windows.of("relay:x")
+    assert windows.of("relay:x", 1) is narrow and wide is not narrow
+    assert await narrow.enter(seconds(1))
+    assert not await narrow.enter(seconds(0.01))
+    assert await wide.enter(seconds(1))
+    assert windows.of("relay:x", 9)._room.size == 5

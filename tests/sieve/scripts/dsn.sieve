@@ -1,0 +1,2 @@
+require ["vnd.columba.queue"];
+dsn :headers :text "Your mail did not arrive" :copy "postmaster@example.com";

@@ -1,0 +1,2 @@
+require ["vnd.columba.queue"];
+queue :give_up "no longer";

@@ -1,0 +1,2 @@
+require ["vnd.columba.sign"];
+sign "not a domain";
