@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from columba.common.clock import left_s
 from columba.common.dict.base import Add, Change, Dict, Drop, Put
 from columba.common.errors import UnavailableError
 from columba.common.hop.mail import ACCEPTED, Mail, Why, same_for_all
@@ -24,6 +25,7 @@ from columba.sieve.mailing import Mailing, Origin, mailing
 from columba.sieve.run.effects import MARKS
 
 NOT_STORED: Final = Why(451, "4.3.0", "A mail about yours can't be stored, try again later")
+LEAST_S: Final = 0.2
 _AT_ONCE: Final = 1000
 
 
@@ -51,13 +53,19 @@ class Committer:
             outcome = accepted(each.number, known)
             if outcome is None:
                 continue
-            await self.write(handoff.id, each.number or "0", each.writes)
+            until_ns = handoff.deadline_ns
+            await self.write(handoff.id, each.number or "0", each.writes, until_ns)
             if each.run is not None:
                 more += await self._send_all(handoff, each, outcome)
         return more
 
-    async def write(self, id: str, number: str, writes: Iterable[wire.Effect]) -> None:
-        """Make writes that are due, each dict's in one step. id "": of no mail, nothing marks that they were made."""
+    async def write(
+        self, id: str, number: str, writes: Iterable[wire.Effect], until_ns: int
+    ) -> None:
+        """Make writes that are due by until_ns, each dict's in one step.
+
+        id "": of no mail, nothing marks that they were made.
+        """
         by_dict: dict[str, list[wire.Effect]] = {}
         for effect in writes:
             by_dict.setdefault(effect.dict, []).append(effect)
@@ -66,7 +74,7 @@ class Committer:
             mark = f"{id or time.time_ns()}/{number}/{_hash(effects)}"
             try:
                 store = self._dicts[name]
-                await store.commit(mark, changes, self._timeout_s)
+                await store.commit(mark, changes, self._left_s(until_ns))
             except (KeyError, UnavailableError) as error:
                 self._event.warning(
                     "An effect is lost", id=id or None, dict=name or "marks", error=str(error)
@@ -79,7 +87,7 @@ class Committer:
         for n, entry in enumerate(todo.entries):
             id = derived_id(handoff.id, todo.number, entry.action.name, str(n))
             made = mailing(todo.run, entry, self._origin, id)
-            if made is None or not await self._is_due(made, id, handoff.id):
+            if made is None or not await self._is_due(made, id, handoff):
                 continue
             problem = await self._store(made, id, handoff.deadline_ns)
             if not problem and made.copy is not None:
@@ -101,14 +109,20 @@ class Committer:
             )
         return ()
 
-    async def _is_due(self, made: Mailing, id: str, about: str) -> bool:
+    def _left_s(self, until_ns: int) -> float:
+        """Return how long a dict may take: the answer to the client must not be late for it."""
+        return max(LEAST_S, min(self._timeout_s, left_s(until_ns)))
+
+    async def _is_due(self, made: Mailing, id: str, about: wire.Handoff) -> bool:
         """Tell whether a mail was not yet sent to this one lately; a dict that does not answer means no."""
         if not made.once:
             return True
         try:
-            first = await self._dicts[MARKS].set_new(made.once, id, self._timeout_s, made.period_s)
+            first = await self._dicts[MARKS].set_new(
+                made.once, id, self._left_s(about.deadline_ns), made.period_s
+            )
         except (KeyError, UnavailableError) as error:
-            self._event.warning("Not answered", id=about, error=str(error))
+            self._event.warning("Not answered", id=about.id, error=str(error))
             return False
         return first == id
 

@@ -30,6 +30,7 @@ from columba.sieve.expand import Expander
 from columba.sieve.lang.limits import Limits
 from columba.sieve.mailing import Origin
 from columba.sieve.onward import Onward, Steps
+from columba.sieve.rehearsal import rehearsed
 from columba.sieve.report import say_decided
 from columba.sieve.scripts import load_scripts
 from columba.sieve.settings import Settings
@@ -125,6 +126,10 @@ class SieveFilter(Serving):
         made = await self._expander.expand(mail)
         if handoff.origin == "queue":
             made.outcomes = [_deferred(o, handoff.step) for o in made.outcomes]
+        if self._context.settings.dry_run:
+            outcomes = rehearsed(self._context.event, handoff, made)
+            say_decided(self._context.event, handoff, outcomes)
+            return StepResult(outcomes)
         leaves, early = fenced(made.leaves, handoff.fenced)
         first, shadows = same_copy(leaves)
         leaving = msgspec.structs.replace(

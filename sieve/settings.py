@@ -18,6 +18,12 @@ class Settings(General, Scripts, Lookups, Dicts, Dns, Handing, Tuning, Lists):
     that a process born later runs the accepted scripts and not what an editor is in the middle of.
     """
 
+    dry_run: bool = setting(
+        Kind.BOOL,
+        "no",
+        """Deliver nothing: scripts decide, the log says what they decided, accepted mail is DISCARDED. For a copy of
+        the mails of a server that is to be replaced.""",
+    )
     lookup_timeout: float = setting(
         Kind.TIME, "5 secs", "How long a look-up may take before the mail is answered 451."
     )

@@ -58,7 +58,7 @@ class Stager:
         said = verdict(call, outcome)
         if call.stage in OF_NO_MAIL and outcome.effects:
             number = f"{call.number}.{call.stage}.{call.facts.get('attempt', '')}"
-            await self._committer.write(call.id, number, effects(outcome.effects))
+            await self._committer.write(call.id, number, effects(outcome.effects), call.deadline_ns)
         if call.stage == "rcpt" and said.action == "accept" and not call.client.trusted:
             group = await self._group(call, said, found)
             said = msgspec.structs.replace(said, group=group)
