@@ -1,5 +1,6 @@
 """Scripts in every stage of a running Columba: what they say is what client, mailbox and hop see."""
 
+import base64
 import contextlib
 import smtplib
 import ssl
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from columba.master.dev.plan import DOMAIN
+from columba.master.dev.plan import DOMAIN, PASSWORD
 from tests.fakes.stack import Options, Stack, id_of, wait_log
 from tests.peers.all import Peers, open_folder
 from tests.peers.hop import Hop
@@ -16,13 +17,22 @@ from tests.peers.process import wait_until
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 ANN, BOB, CY = (f"{name}@{DOMAIN}" for name in ("ann", "bob", "cy"))
 SCRIPTS = {
-    "connect": """require ["environment", "variables", "vnd.columba.smtp"];
+    "connect": """require ["environment", "ihave", "variables", "vnd.columba.smtp"];
         set "seen" "connect";
+        if environment "remote-ip" "127.0.0.9" { error "on purpose"; }
         if environment "vnd.columba.listener" "submissions" { delay 1; disconnect "554 5.7.1 not here"; }""",
     "helo": """require ["environment", "ihave", "variables", "vnd.columba.smtp"];
         set "seen" "${seen} helo";
         if environment "vnd.columba.helo" "fails.test" { error "on purpose"; }
-        if environment "vnd.columba.helo" "bad.test" { reply "550 5.7.1 what a name"; }""",
+        if environment "vnd.columba.helo" "bad.test" { reply "550 5.7.1 what a name"; }
+        if environment "vnd.columba.helo" "named.test" {
+            if environment "vnd.columba.ptr" "missing" { reply "550 5.7.1 no name"; }
+            if not environment "remote-host" "client.ptr.test" { reply "550 5.7.1 another name"; }
+        }""",
+    "auth": """require ["environment", "ihave", "variables", "vnd.columba.smtp"];
+        set "seen" "${seen} auth";
+        if environment "vnd.columba.login" "bob@columba.test" { error "on purpose"; }
+        if environment "vnd.columba.login" "cy@columba.test" { reply "454 4.7.0 not today"; }""",
     "mail": """require ["envelope", "ihave", "variables", "vnd.columba.envelope", "vnd.columba.smtp"];
         set "seen" "${seen} mail";
         if envelope :localpart "from" "fails" { error "on purpose"; }
@@ -63,7 +73,14 @@ class World:
         self.hop: Hop = peers.hop()
         route = SCRIPTS["route"].replace("PORT", str(self.hop.port))
         scripts = {**SCRIPTS, "route": route}
-        options = Options(relay=f"127.0.0.1:{self.hop.port}", scripts=scripts)
+        names = peers.names(
+            {
+                "0.0.127.in-addr.arpa": "1 60 IN PTR client.ptr.test.",
+                "ptr.test": "client 60 IN A 127.0.0.1",
+            }
+        )
+        relay = f"127.0.0.1:{self.hop.port}"
+        options = Options(relay=relay, scripts=scripts, dns_port=names.port)
         self.stack = peers.keep(Stack(peers.folder / "columba", options))
         self.port = self.stack.ports["smtp"]
 
@@ -120,6 +137,37 @@ def test_helo_is_answered(world: World) -> None:
     with smtplib.SMTP("127.0.0.1", world.port, timeout=30) as client:
         assert client.ehlo("bad.test") == (550, b"5.7.1 what a name")
         assert client.ehlo("good.test")[0] == 250
+
+
+def test_a_client_is_known_by_a_name_that_leads_back(world: World) -> None:
+    assert world.send(ANN, subject="not asked").startswith("250")
+    (mail,) = world.mails(ANN, "not asked")
+    assert b"client.ptr.test" not in mail
+    with smtplib.SMTP("127.0.0.1", world.port, timeout=30) as client:
+        assert client.ehlo("named.test")[0] == 250
+        client.sendmail("me@sender.test", [ANN], b"Subject: asked\r\n\r\nx\r\n")
+    (mail,) = world.mails(ANN, "asked")
+    assert b"from named.test (client.ptr.test [127.0.0.1])" in mail
+    source = ("127.0.0.2", 0)
+    with smtplib.SMTP("127.0.0.1", world.port, timeout=30, source_address=source) as client:
+        assert client.ehlo("named.test") == (550, b"5.7.1 no name")
+
+
+def test_connect_fails_with_a_temporary_greeting(world: World) -> None:
+    with pytest.raises(smtplib.SMTPConnectError) as refused:
+        smtplib.SMTP("127.0.0.1", world.port, timeout=30, source_address=("127.0.0.9", 0))
+    assert refused.value.smtp_code == 451
+    assert "connect.sieve:" in wait_log(world.stack, "/connect.sieve:")
+
+
+@pytest.mark.parametrize(("login", "code"), [(ANN, 235), (BOB, 451), (CY, 454)])
+def test_a_login_may_be_refused_by_policy(world: World, login: str, code: int) -> None:
+    with smtplib.SMTP("127.0.0.1", world.stack.ports["submission"], timeout=30) as client:
+        client.starttls()
+        client.ehlo("client.test")
+        token = base64.b64encode(f"\0{login}\0{PASSWORD}".encode()).decode()
+        assert client.docmd("AUTH", f"PLAIN {token}")[0] == code
+        assert (client.mail(login)[0] == 250) is (code == 235)
 
 
 def test_a_sender_may_have_to_use_tls(world: World) -> None:
