@@ -198,6 +198,7 @@ class Expander:
             self._limits,
             self._host,
             time.time(),
+            asks_dsn="envelope-dsn" in script.required,
         )
         machine = begin(script, inputs)
         is_big = handoff.body.size > BIG and script.reads_body and self._bodies is not None

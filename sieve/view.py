@@ -4,6 +4,7 @@ Pure. Octets of addresses that are no UTF-8 become surrogates, which no test mat
 """
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from columba.common.ipc import wire
@@ -15,6 +16,7 @@ from columba.sieve.run.machine import Inputs
 from columba.sieve.run.message import EMPTY, Body, Message, no_body
 from columba.sieve.run.state import Clock
 
+NO_DSN: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 PRODUCT: Final = "Columba"
 
 
@@ -55,7 +57,11 @@ def environment(client: wire.Client, host: str, **own: str) -> Mapping[str, str]
 
 
 def envelope(
-    sender: bytes, recipients: Iterable[bytes], login: str, original: bytes = b""
+    sender: bytes,
+    recipients: Iterable[bytes],
+    login: str,
+    original: bytes = b"",
+    dsn: Mapping[str, tuple[str, ...]] = NO_DSN,
 ) -> Envelope:
     """Return the engine's envelope; unreadable recipients are left out."""
     paths = [_path(address) for address in recipients]
@@ -64,7 +70,21 @@ def envelope(
         recipients=tuple(path for path in paths if path is not None),
         original=_path(original) if original else None,
         login=login,
+        dsn=dsn,
     )
+
+
+def dsn_parts(
+    envelope: wire.Envelope, recipients: Iterable[wire.Recipient]
+) -> Mapping[str, tuple[str, ...]]:
+    """RFC 6009 §2: what the client asked for in reports; a part that nobody named has no value."""
+    people = tuple(recipients)
+    return {
+        "notify": tuple(",".join(r.notify) for r in people if r.notify),
+        "orcpt": tuple(r.orcpt for r in people if r.orcpt),
+        "ret": (envelope.ret,) if envelope.ret else (),
+        "envid": (envelope.envid,) if envelope.envid else (),
+    }
 
 
 def stage_inputs(
@@ -99,8 +119,12 @@ def message_inputs(
     limits: Limits,
     host: str,
     wall_s: float,
+    asks_dsn: bool = False,
 ) -> Inputs:
-    """Return the inputs of the data stage (all recipients) or the route stage (one)."""
+    """Return the inputs of the data stage (all recipients) or the route stage (one).
+
+    asks_dsn: the script looks at what was said for reports.
+    """
     them = list(recipients)
     original = them[0].original or them[0].address if len(them) == 1 else b""
     return Inputs(
@@ -111,6 +135,7 @@ def message_inputs(
             [r.address for r in them],
             handoff.client.login,
             original,
+            dsn_parts(handoff.envelope, them) if asks_dsn else NO_DSN,
         ),
         environment=environment(
             handoff.client, host, id=handoff.id, recipients=str(len(them)), stage=stage

@@ -54,8 +54,8 @@ def _values(run: Run, parts: Sequence[Text], part: AddressPart) -> list[str]:
                 found += _taken(run, run.envelope.recipients, part)
             case "auth" if run.envelope.login:
                 found.append(run.envelope.login)
-            case _:
-                pass
+            case part_of_dsn:
+                found += run.envelope.dsn.get(part_of_dsn, ())
     return found
 
 

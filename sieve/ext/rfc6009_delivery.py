@@ -10,7 +10,7 @@ from columba.sieve.lang.stage import CONTENT, TESTER
 from columba.sieve.lang.words import Extension, Kind, Tag
 
 _BY: Final = "delivery time"
-ENVELOPE_DSN: Final = Extension("envelope-dsn", implies=("envelope",), stages=TESTER)
+ENVELOPE_DSN: Final = Extension("envelope-dsn", implies=("envelope",), stages=CONTENT)
 ENVELOPE_DELIVERBY: Final = Extension("envelope-deliverby", implies=("envelope",), stages=TESTER)
 REDIRECT_DSN: Final = Extension(
     "redirect-dsn",

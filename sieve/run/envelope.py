@@ -5,7 +5,8 @@ host names accepted, as they occur in real mail.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 _ROUTE: Final = re.compile(r"@[^@,:<>\s]+(?:,@[^@,:<>\s]+)*:")
@@ -71,10 +72,12 @@ def parse_path(text: str) -> Path | None:
 class Envelope:
     """Who sends to whom. sender None: unknown at this stage, or unreadable; login "": not authenticated.
 
-    An unreadable recipient is left out of recipients, so that tests on it have no value.
+    An unreadable recipient is left out of recipients, so that tests on it have no value. dsn: what was said for
+    reports (RFC 3461), by the names of RFC 6009 §2.
     """
 
     sender: Path | None = None
     recipients: tuple[Path, ...] = ()
     original: Path | None = None
     login: str = ""
+    dsn: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -11,11 +11,12 @@ import pytest
 from columba.master.dev.plan import DOMAIN, PASSWORD
 from tests.fakes.stack import Options, Stack, id_of, wait_log
 from tests.peers.all import Peers, open_folder
-from tests.peers.hop import Hop
+from tests.peers.hop import Hop, Step
 from tests.peers.process import wait_until
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 ANN, BOB, CY = (f"{name}@{DOMAIN}" for name in ("ann", "bob", "cy"))
+QUEUE = "queue_retry_first = 1 secs\n"
 SCRIPTS = {
     "connect": """require ["environment", "ihave", "variables", "vnd.columba.smtp"];
         set "seen" "connect";
@@ -65,6 +66,14 @@ SCRIPTS = {
             if envelope :localpart "to" "srs" { set_sender "srs@sender.test"; }
             route :relay "[127.0.0.1]" :port PORT :helo "own.name.test";
         }""",
+    "retry": """require ["environment", "relational", "comparator-i;ascii-numeric", "vnd.columba.queue"];
+        if header "subject" "give up" {
+            if environment :value "ge" :comparator "i;ascii-numeric" "vnd.columba.attempt" "1" {
+                queue :give_up "No longer wanted";
+            }
+        }""",
+    "bounce": """require ["environment", "vnd.columba.queue"];
+        if environment "vnd.columba.code" "550" { dsn :headers :text "The script is sorry"; }""",
 }
 
 
@@ -80,7 +89,7 @@ class World:
             }
         )
         relay = f"127.0.0.1:{self.hop.port}"
-        options = Options(relay=relay, scripts=scripts, dns_port=names.port)
+        options = Options(relay=relay, scripts=scripts, more=QUEUE, dns_port=names.port)
         self.stack = peers.keep(Stack(peers.folder / "columba", options))
         self.port = self.stack.ports["smtp"]
 
@@ -289,3 +298,15 @@ def test_a_notice_is_sent(world: World) -> None:
     wait_until(
         lambda: any(t.recipients == ["pager@outside.test"] for t in world.hop.taken()), "the notice"
     )
+
+
+def test_retry_gives_up_and_bounce_says_so(world: World) -> None:
+    late, writer = "late@outside.test", "author@sender.test"
+    world.hop.always("rcpt", Step("450 4.2.0 not now"), late)
+    reply = world.send(late, subject="give up", sender=writer, body="the body\n")
+    assert reply.startswith("250 2.0.0 Queued"), reply
+    wait_until(lambda: any(t.recipients == [writer] for t in world.hop.taken()), "the report", 40)
+    report = next(t for t in world.hop.taken() if t.recipients == [writer])
+    assert report.sender == "" and b"The script is sorry" in report.message
+    assert b"No longer wanted" in report.message
+    assert b"Subject: give up" in report.message and b"the body" not in report.message

@@ -1,5 +1,7 @@
 """Edits, senders and recipients: what scripts change becomes mails of their own, octet for octet."""
 
+import msgspec
+
 from columba.common.hop.mail import Mail
 from columba.common.ipc import wire
 from columba.common.log.event import Event
@@ -238,3 +240,21 @@ async def test_what_was_to_be_local_and_leaves_goes_by_the_signer() -> None:
     )
     local, away = groups(await expanded(sent, route=route), sent)
     assert (local.key, away.key) == ("lmtp:lmtp.example:24", "")
+
+
+async def test_what_was_said_for_reports_is_known() -> None:
+    text = """require ["envelope-dsn", "reject"];
+    if allof (envelope "notify" "FAILURE,DELAY", envelope "orcpt" "rfc822;x@old",
+        envelope "ret" "HDRS", not envelope :contains "envid" "") { reject "known"; }"""
+    sent = mail(b"x@b")
+    handoff = msgspec.structs.replace(
+        sent.handoff,
+        envelope=wire.Envelope(sender=b"s@b", ret="HDRS"),
+        recipients=(
+            wire.Recipient(
+                number="1", address=b"x@b", notify=("FAILURE", "DELAY"), orcpt="rfc822;x@old"
+            ),
+        ),
+    )
+    made = await expanded(Mail(handoff, sent.header, sent.body), route=text)
+    assert [o.text for o in made.outcomes] == ["known"]
