@@ -50,7 +50,7 @@ class Rules:
     def __init__(self, store: StoreCalls, clock: Clock, event: Event) -> None:
         self._store, self._clock, self._event = store, clock, event
         self._rules: dict[str, Rule] = {}
-        self.on_change: Callable[[], None] = _ignore
+        self.on_change: Callable[[set[float]], None] = _ignore  # the ends of rules that were ended
 
     @property
     def all(self) -> list[RuleRecord]:
@@ -75,7 +75,7 @@ class Rules:
         with suppress(ConditionError):  # another process was told the same, and was faster
             await self._store.put(RULES + record.id, pack(flat(record)), ABSENT)
         self._rules[record.id] = Rule(record, query)
-        self.on_change()
+        self.on_change(set())
 
     async def remove(self, id: str) -> RuleRecord:
         """End a rule; NotFoundError when there is none. Raises StoreError."""
@@ -84,12 +84,12 @@ class Rules:
             raise NotFoundError(f"there is no rule {id}")
         await self._store.delete(RULES + id)
         del self._rules[id]
-        self.on_change()
+        self.on_change({rule.record.until_s})
         return rule.record
 
     async def look(self) -> None:
         """Learn what others made and ended, and forget what is over. Raises StoreError."""
-        before = set(self._rules)
+        before, ended = set(self._rules), set[float]()
         there: set[str] = set()
         async for keys in self._store.pages(RULES):
             for key in keys:
@@ -101,9 +101,10 @@ class Rules:
                 await self._store.delete(RULES + id)
                 del self._rules[id]
             elif id not in there and id in before:
+                ended.add(rule.record.until_s)
                 del self._rules[id]
         if set(self._rules) != before:
-            self.on_change()
+            self.on_change(ended)
 
     async def _read(self, id: str) -> None:
         try:
@@ -116,5 +117,5 @@ class Rules:
             self._event.warning("A rule can't be read", rule=id, error=str(error))
 
 
-def _ignore() -> None:
+def _ignore(_ended: set[float]) -> None:
     return

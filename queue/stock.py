@@ -74,10 +74,15 @@ class Stock:
         self.schedule.add(shelved.key, replace(plan, due_s=until_s, is_lost=False))
         self.suspended.add(shelved.key)
 
-    def resume(self) -> None:
-        """Look at all suspended records again: the rules have changed."""
-        for key in self.suspended:
-            if key in self.schedule and not self.schedule.is_flying(key):
+    def resume(self, ended: set[float]) -> None:
+        """Look at all suspended records again: the rules have changed.
+
+        ended: until when the rules would have held that were ended now. A record that an earlier life suspended is
+        known by that time alone.
+        """
+        for key in list(self.schedule):
+            item = self.schedule.item(key)
+            if item is not None and (key in self.suspended or item.due_s in ended):
                 self.schedule.add(key, Plan(0.0))
         self.suspended.clear()
         self.wake.set()
