@@ -42,14 +42,13 @@ CREATE TABLE IF NOT EXISTS object (
   promised_n INTEGER NOT NULL, promised_by TEXT NOT NULL,
   accepted_n INTEGER NOT NULL, accepted_by TEXT NOT NULL,
   etag TEXT NOT NULL, size INTEGER NOT NULL, present INTEGER NOT NULL, blob TEXT NOT NULL,
+  write TEXT NOT NULL,
   content BLOB, has_content INTEGER NOT NULL,
   change INTEGER NOT NULL, changed_s REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS object_change ON object (change);
 """
-_FACTS: Final = (
-    "promised_n, promised_by, accepted_n, accepted_by, etag, size, present, blob, has_content"
-)
+_FACTS: Final = "promised_n, promised_by, accepted_n, accepted_by, etag, size, present, blob, write, has_content"
 _BUSY_S: Final = 10.0
 Content = bytes | None
 
@@ -57,11 +56,11 @@ Content = bytes | None
 class Entry:
     """A key's row without its content."""
 
-    def __init__(self, row: tuple[int, str, int, str, str, int, int, str, int]) -> None:
+    def __init__(self, row: tuple[int, str, int, str, str, int, int, str, str, int]) -> None:
         self.promised: Ballot = (row[0], row[1])
         self.accepted: Ballot = (row[2], row[3])
-        self.version = Version(etag=row[4], size=row[5], present=bool(row[6]), blob=row[7])
-        self.has_content = bool(row[8])
+        self.version = Version(row[4], row[5], bool(row[6]), row[7], row[8])
+        self.has_content = bool(row[9])
 
     @property
     def known(self) -> Known:
@@ -69,7 +68,7 @@ class Entry:
         return Known(self.accepted, self.version, self.has_content)
 
 
-NOTHING: Final = Entry((0, "", 0, "", "", 0, 0, "", 0))
+NOTHING: Final = Entry((0, "", 0, "", "", 0, 0, "", "", 0))
 
 
 class Ledger:
@@ -154,7 +153,7 @@ class Ledger:
         self._last += 1
         self._db.execute(
             "UPDATE object SET promised_n = ?, promised_by = ?, accepted_n = ?, accepted_by = ?, etag = ?, "
-            "size = ?, present = ?, blob = ?, has_content = ?, change = ?, changed_s = ? WHERE key = ?",
+            "size = ?, present = ?, blob = ?, write = ?, has_content = ?, change = ?, changed_s = ? WHERE key = ?",
             (
                 *max(asked.ballot, asked.then),
                 *asked.ballot,
@@ -162,6 +161,7 @@ class Ledger:
                 version.size,
                 version.present,
                 version.blob,
+                version.write,
                 holds,
                 self._last,
                 time.time(),
@@ -258,7 +258,7 @@ class Ledger:
 
     def _insert(self, key: str, promised: Ballot) -> None:
         self._db.execute(
-            "INSERT INTO object VALUES (?, ?, ?, 0, '', '', 0, 0, '', NULL, 0, 0, ?)",
+            "INSERT INTO object VALUES (?, ?, ?, 0, '', '', 0, 0, '', '', NULL, 0, 0, ?)",
             (key, *promised, time.time()),
         )
 

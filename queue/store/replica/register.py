@@ -84,13 +84,15 @@ class Register:
         known whether the change was made.
         """
         lowest: Ballot = NEVER
+        tried: Version | None = None
         while time.monotonic() < until_s:
             ballot, state = self._begin(key, lowest, until_s)
             if state is None:
                 lowest = ballot
                 time.sleep(_PAUSE_S * random.random())
                 continue
-            wanted = change(state.version)
+            is_ours = tried is not None and state.version == tried  # others finished what we began
+            wanted = state.version if is_ours else change(state.version)
             if wanted is None and (state.is_chosen or state.ballot == NEVER):
                 raise ConditionError(
                     f"{key}: " + ("exists" if state.version.present else "is absent")
@@ -101,7 +103,7 @@ class Register:
                 if wanted is None:
                     raise ConditionError(f"{key}: the condition does not hold")
                 return made
-            lowest = made
+            lowest, tried = made, tried if is_kept else wanted
         raise UnavailableError(f"{key}: no majority in time")
 
     def _begin(self, key: str, lowest: Ballot, until_s: float) -> tuple[Ballot, State | None]:

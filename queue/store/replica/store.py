@@ -133,7 +133,7 @@ class ReplicaStore:
         check_key(key)
         until_s = time.monotonic() + self._timeout_s + size / (1 << 20)
         blob = secrets.token_hex(16) if size > INLINE else ""
-        wanted = Version(etag=etag, size=size, present=True, blob=blob)
+        wanted = Version(etag, size, True, blob, secrets.token_hex(8))
 
         def change(now: Version) -> Version | None:
             if condition.absent:

@@ -22,12 +22,16 @@ class Word(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Version(Word, frozen=True):
-    """One content of a key. present = False: the key was removed, or never was. blob: sent before in pieces."""
+    """One content of a key. present = False: the key was removed, or never was. blob: sent before in pieces.
+
+    write is new for each put, so that who wrote it knows it again.
+    """
 
     etag: str = ""
     size: int = 0
     present: bool = False
     blob: str = ""
+    write: str = ""
 
 
 class Read(Word, frozen=True, tag="read"):
