@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from columba.common.errors import StoreError
+from columba.common.hop.chain import STEP_NS
 from columba.common.hop.mail import Mail, Why, same_for_all
 from columba.common.ipc import wire
 from columba.common.log.event import Event
@@ -204,7 +205,8 @@ class Expander:
         is_big = handoff.body.size > BIG and script.reads_body and self._bodies is not None
         threads = self._bodies.off_loop if is_big and self._bodies is not None else None
         try:
-            outcome = await self._answers.finish(machine, off_loop=threads)
+            until_ns = max(0, handoff.deadline_ns - STEP_NS)  # the steps behind need theirs
+            outcome = await self._answers.finish(machine, None, until_ns, threads)
         except TimeoutError:
             self._event.error("No thread for a script", id=handoff.id, script=script.name)
             return None

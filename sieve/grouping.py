@@ -5,6 +5,7 @@ the route stage is run ahead for each RCPT: recipients of one next hop form a gr
 only if a table has confirmed it in this transaction; whoever has no group stands alone.
 """
 
+from columba.common.hop.chain import STEP_NS
 from columba.common.hop.destination import destination, is_local
 from columba.common.hop.mail import Mail
 from columba.common.ipc import wire
@@ -31,7 +32,7 @@ def _probe(stage: wire.Stage) -> Mail:
     handoff = wire.Handoff(
         id=stage.id,
         step="route",
-        deadline_ns=stage.deadline_ns,
+        deadline_ns=stage.deadline_ns + STEP_NS,  # no step comes behind
         envelope=wire.Envelope(sender=stage.sender),
         client=stage.client,
         recipients=(wire.Recipient(number="1", address=stage.recipient),),

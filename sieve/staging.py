@@ -49,7 +49,7 @@ class Stager:
             call, time.monotonic_ns, self._limits, self._host, time.time(), header
         )
         machine, found = begin(script, inputs), list[str]()
-        outcome = await self._answers.finish(machine, found)
+        outcome = await self._answers.finish(machine, found, call.deadline_ns)
         say_lines(self._event, machine.run, call.id, call.client.session)
         if isinstance(outcome, Failed):
             say_failed(self._event, outcome.error, call.id, call.client.session)
