@@ -1,0 +1,4 @@
+require ["vnd.columba.smtp"];
+delay 0;
+delay 61;
+disconnect "250 fine";

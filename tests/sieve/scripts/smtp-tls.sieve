@@ -1,0 +1,2 @@
+require ["vnd.columba.smtp"];
+require_tls;
