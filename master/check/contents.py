@@ -225,13 +225,13 @@ def _check_scripts(resolver: Resolver) -> None:
             stage,
             tables=settings.lookup,
             dicts=settings.dict,
-            loader=loader_beside(path, _read),
+            loader=loader_beside(path, read_script),
         )
         if isinstance(script, CompileErrors):
             raise script.as_config_error()
 
 
-def _read(path: str) -> bytes | None:
+def read_script(path: str) -> bytes | None:
     """Return an included script, None if it can't be read."""
     try:
         return Path(path).read_bytes()

@@ -7,8 +7,10 @@ import click
 from columba.common.config.load import thaw
 from columba.common.errors import EX_DATAERR, EX_UNAVAILABLE, ConfigError
 from columba.master.check.compile import open_config
+from columba.master.check.contents import read_script
 from columba.master.cli.state import State, fail
 from columba.sieve.engine import CompileErrors, compile_script
+from columba.sieve.lang.includes import Loader, loader_beside
 from columba.sieve.lang.listing import Listed, listing_lines
 from columba.sieve.lang.stage import Stage
 from columba.sieve.settings import Settings as SieveSettings
@@ -36,7 +38,7 @@ def check(state: State, files: tuple[Path, ...], stage: str | None) -> None:
     scripts = [script for file in files for script in _scripts(file, stage)]
     broken = 0
     for file, when in scripts:
-        result = compile_script(_octets(file), str(file), when, tables=tables)
+        result = compile_script(_octets(file), str(file), when, tables=tables, loader=_loader(file))
         if isinstance(result, CompileErrors):
             broken += 1
             click.echo(result.render(), err=True)
@@ -55,7 +57,14 @@ def dump(state: State, file: Path, stage: str | None) -> None:
     """Show what FILE is compiled to: its words with all arguments, constant tests, what asks the world."""
     _, when = _scripts(file, stage)[0]
     listing: list[Listed] = []
-    result = compile_script(_octets(file), str(file), when, tables=_tables(state), listing=listing)
+    result = compile_script(
+        _octets(file),
+        str(file),
+        when,
+        tables=_tables(state),
+        listing=listing,
+        loader=_loader(file),
+    )
     if isinstance(result, CompileErrors):
         click.echo(result.render(), err=True)
         fail(f"{file} can't be used", EX_DATAERR)
@@ -63,6 +72,11 @@ def dump(state: State, file: Path, stage: str | None) -> None:
     click.echo(f"requires: {', '.join(sorted(result.required)) or 'nothing'}")
     for line in listing_lines(listing):
         click.echo(line)
+
+
+def _loader(file: Path) -> Loader:
+    """Return what finds the scripts that a script includes: those beside it."""
+    return loader_beside(str(file.absolute()), read_script)
 
 
 def register(group: click.Group) -> None:

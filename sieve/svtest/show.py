@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 from columba.common.ipc.wire import Client
 from columba.sieve.engine import compile_script
 from columba.sieve.lang.errors import CompileErrors, Position
+from columba.sieve.lang.includes import loader_beside
 from columba.sieve.lang.stage import Stage
 from columba.sieve.run.actions import Action
 from columba.sieve.run.envelope import Envelope, parse_path
@@ -50,6 +51,7 @@ def show(question: Question) -> Shown:
         str(question.script),
         question.stage,
         is_traced=question.is_traced,
+        loader=loader_beside(str(question.script.absolute()), _read),
     )
     if isinstance(script, CompileErrors):
         return Shown((), (script.render(),))
@@ -72,6 +74,14 @@ def show(question: Question) -> Shown:
     if isinstance(outcome, Failed):
         return Shown(tuple(lines), (outcome.error.render(),))
     return Shown((*lines, *_result_lines(outcome, question.stage)))
+
+
+def _read(path: str) -> bytes | None:
+    """Return an included script, None if it can't be read."""
+    try:
+        return FilePath(path).read_bytes()
+    except (OSError, ValueError):
+        return None
 
 
 def _envelope(question: Question, derived: Envelope) -> Envelope:

@@ -12,6 +12,7 @@ from columba.sieve.lang.stage import Stage
 from columba.sieve.scripts import load_scripts
 from columba.sieve.settings import Settings
 from columba.sieve.sources import make_lists
+from columba.sieve.svtest.show import Question, show
 
 NONE = {f"sieve_{stage}": "" for stage in ("rcpt", "data", "route")}
 
@@ -71,3 +72,11 @@ def test_external_lists_are_files(tmp_path: Path) -> None:
     lost = {"lost": tuning.ExternalList(name="", file=str(tmp_path / "lost"))}
     with pytest.raises(ConfigError, match="sieve_list lost"):
         make_lists(settings(sieve_list=lost))
+
+
+def test_the_tester_finds_included_scripts_too(tmp_path: Path) -> None:
+    (tmp_path / "data.sieve").write_text('require "include"; include "common";')
+    (tmp_path / "common.sieve").write_text("discard;")
+    shown = show(Question(script=tmp_path / "data.sieve", message=None, stage=Stage.DATA))
+    assert not shown.errors
+    assert shown.lines[0].startswith("1. discard")
