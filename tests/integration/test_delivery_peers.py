@@ -45,10 +45,12 @@ async def test_a_sink_that_refuses_or_defers(peers: Peers, bench: Bench, stage: 
     assert codes(soft)[0][0] == "temporary"
 
 
-@pytest.mark.parametrize("stage", ["mail", "rcpt", "data"])
+@pytest.mark.parametrize("stage", ["ehlo", "mail", "rcpt", "data", "."])
 async def test_a_sink_that_hangs_up(peers: Peers, bench: Bench, stage: str) -> None:
     for sink in (peers.sink(close=stage), peers.sink(close_421=stage)):
-        assert codes(await bench.attempts.run(job(host_target(sink.port)))) == [("temporary", 451)]
+        (result,) = await bench.attempts.run(job(host_target(sink.port)))
+        assert codes([result]) == [("temporary", 451)]
+        assert result.decision.next_host is (stage != ".")  # it may have the mail
 
 
 async def test_dovecot_takes_mail_for_each_recipient(peers: Peers, bench: Bench) -> None:
