@@ -33,6 +33,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--client", default="192.0.2.1", help="IP address of the client.")
 @click.option("--login", default="", help="The authenticated user; makes the client trusted.")
 @click.option("--lookup", multiple=True, help="TABLE:KEY=VALUE, as often as needed.")
+@click.option(
+    "--pretend",
+    multiple=True,
+    help="SETTING=VALUE as in test files: columba_dns/a/NAME=192.0.2.1, columba_dict/DICT/KEY=VALUE, …",
+)
 @click.pass_context
 def cli(context: click.Context, /, file: Path, message: Path | None, **options: object) -> None:
     """Say what the Sieve script FILE would do with MESSAGE, action by action."""
@@ -67,6 +72,7 @@ def _show(file: Path, message: Path | None, options: dict[str, object]) -> int:
             recipient=_text(options["recipient"]),
             client=Client(ip=str(options["client"]), login=login, trusted=bool(login)),
             tables=_tables(options["lookup"]),
+            settings=_settings(options["pretend"]),
         )
     )
     for line in shown.lines:
@@ -89,6 +95,14 @@ def _tables(pairs: object) -> dict[str, dict[str, str]]:
             raise click.UsageError(f"--lookup takes TABLE:KEY=VALUE, not {pair}")
         tables.setdefault(table, {})[key] = value
     return tables
+
+
+def _settings(pairs: object) -> dict[str, str]:
+    words = [str(pair).partition("=") for pair in pairs] if isinstance(pairs, tuple) else []
+    for name, equals, _ in words:
+        if not equals:
+            raise click.UsageError(f"--pretend takes SETTING=VALUE, not {name}")
+    return {name: value for name, _, value in words}
 
 
 def main() -> None:

@@ -10,8 +10,10 @@ from columba.common.ipc.wire import Client
 from columba.sieve.engine import compile_script
 from columba.sieve.lang.errors import CompileErrors, Position
 from columba.sieve.lang.includes import loader_beside
+from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.run.actions import Action
+from columba.sieve.run.effects import Effect
 from columba.sieve.run.envelope import Envelope, parse_path
 from columba.sieve.run.machine import Failed, Finished, Inputs, Machine
 from columba.sieve.run.message import message_of
@@ -24,7 +26,10 @@ from columba.sieve.view import environment
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to show. sender and recipient None: taken from the message. tables: name to key to value."""
+    """What to show. sender and recipient None: taken from the message. tables: name to key to value.
+
+    settings: what else is pretended, under the names that test files use (answering.py).
+    """
 
     script: FilePath
     message: FilePath | None
@@ -34,6 +39,7 @@ class Question:
     recipient: str | None = None
     client: Client = dataclasses.field(default_factory=Client)
     tables: Mapping[str, dict[str, str]] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +73,13 @@ def show(question: Question) -> Shown:
         message=message,
         envelope=_envelope(question, derived_envelope(message)),
         environment=environment(question.client, HOST, stage=question.stage.value),
+        limits=Limits(options=question.settings),
         trace=trace,
         wall_s=time.time(),
     )
-    outcome = drive(Machine(script, inputs), Pretended(question.tables), World())
+    pretended = Pretended()
+    pretended.tell(question.settings, question.tables)
+    outcome = drive(Machine(script, inputs), pretended, World())
     if isinstance(outcome, Failed):
         return Shown(tuple(lines), (outcome.error.render(),))
     return Shown((*lines, *_result_lines(outcome, question.stage)))
@@ -100,8 +109,23 @@ def _result_lines(outcome: Finished, stage: Stage) -> Iterator[str]:
         yield f"{number}. {describe(entry.action)}   ({entry.place})"
     if outcome.refusal is None and outcome.keeps:
         yield "the message is kept" if _has_message(stage) else "accepted"
+    for effect in outcome.effects:
+        yield f"   when it is accepted: {_described(effect)}"
     for name, value in sorted(outcome.variables.items()):
         yield f"   ${{{name}}} = {value!a}"
+
+
+def _described(effect: Effect) -> str:
+    """Return a lasting effect in one line."""
+    where = f"dict {effect.dict or 'of marks'}, {effect.key!a}"
+    life = f", for {effect.expires_s} s" if effect.expires_s else ""
+    match effect.kind:
+        case "set":
+            return f"{where} is set to {effect.value!a}{life}"
+        case "add":
+            return f"{where} grows by {effect.amount}{life}"
+        case "unset":
+            return f"{where} is removed"
 
 
 def _has_message(stage: Stage) -> bool:

@@ -106,3 +106,31 @@ def test_the_command_shows_what_a_script_does(tmp_path: Path) -> None:
     done = command(tmp_path, "a.sieve", "mail")
     assert done.returncode == 65
     assert "a.sieve:2:1: error: expected ';'" in done.stderr
+
+
+def test_the_command_pretends_what_a_script_asks_and_shows_what_would_last(tmp_path: Path) -> None:
+    (tmp_path / "a.sieve").write_text(
+        'require ["variables", "vnd.columba.callout", "vnd.columba.dict", "vnd.columba.dnsbl", "vnd.columba.smtp"];\n'
+        'dict_set :expires 60 "default" "k" "v";\ndict_increment "default" "n";\ndict_delete "default" "old";\n'
+        'if dict_get :as "seen" "counts" "x" { }\n'
+        'if not callout :mx :recipient "gone@x.example" { set "gone" "yes"; }\n'
+        'if dnsbl :as "by" "bl.example" { reply "554 5.7.1 ${by}"; }\n'
+    )
+    pretended = (
+        "columba_dns/a/1.2.0.192.bl.example=127.0.0.2",
+        "columba_dict/counts/x=7",
+        "columba_hop/gone@x.example=550 5.1.1 no",
+    )
+    options = [word for setting in pretended for word in ("--pretend", setting)]
+    done = command(tmp_path, "--stage", "rcpt", *options, "a.sieve")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "1. reply code=554 enhanced='5.7.1' lines=('bl.example=127.0.0.2',)   (a.sieve:7:34)",
+        "   when it is accepted: dict default, 'k' is set to 'v', for 60 s",
+        "   when it is accepted: dict default, 'n' grows by 1",
+        "   when it is accepted: dict default, 'old' is removed",
+        "   ${by} = 'bl.example=127.0.0.2'",
+        "   ${gone} = 'yes'",
+        "   ${seen} = '7'",
+    ]
+    assert command(tmp_path, "--pretend", "nothing", "a.sieve").returncode == 64
