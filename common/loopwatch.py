@@ -1,8 +1,9 @@
 """Tell when the event loop was blocked, with the stack that blocked it: for tests, which fail then.
 
-A thread asks the loop again and again to run a mark, and looks how long that takes. On a machine that others use too, a
-late mark proves nothing: what counts is the processor time that the loop's own thread used in between, or that it slept
-in the kernel elsewhere than in its selector all the while. Off unless COLUMBA_WATCH_LOOP_MS is set.
+A thread asks the loop again and again to run a mark, and while the mark waits it looks which callback runs. On a
+machine that others use too, a late mark proves nothing, and many short callbacks in a row are no mistake: what counts
+is the processor time that the loop's own thread used while one and the same callback ran, or that it slept in the
+kernel elsewhere than in its selector all the while. Off unless COLUMBA_WATCH_LOOP_MS is set.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ ASLEEP: Final = (
     10  # times its limit that a loop may seem asleep: waiting for the disk of a busy machine
 )
 FRAMES: Final = 12
+MACHINERY: Final = ("asyncio/runners.py", "asyncio/base_events.py", "asyncio/events.py")
 Tell = Callable[[str, int, str], None]  # how (busy, asleep), milliseconds, stack
 
 
@@ -53,19 +55,42 @@ class LoopWatch:
             self._wait(passed)
 
     def _wait(self, passed: threading.Event) -> None:
-        """Wait until the loop has run the mark; tell once if that took too much."""
-        used_s, asleep_s, told = time.clock_gettime(self._clock), 0.0, False
+        """Wait until the loop has run the mark; tell once if a callback before it took too much."""
+        running: FrameType | None = None
+        since_s = asleep_s = 0.0
         while not passed.wait(LOOK_S) and not self._stop.is_set():
-            if told:
-                continue
-            busy_s = time.clock_gettime(self._clock) - used_s
+            used_s, found = time.clock_gettime(self._clock), self._callback()
+            if found is None or found is not running:
+                running, since_s = found, used_s
             asleep_s = asleep_s + LOOK_S if self._is_asleep() else 0.0
-            if busy_s > self._limit_s:
-                told = True
-                self._tell("busy", round(busy_s * 1000), self._stack())
+            if running is not None and used_s - since_s > self._limit_s:
+                self._say("busy", used_s - since_s)
             elif asleep_s > ASLEEP * self._limit_s:
-                told = True
-                self._tell("asleep", round(asleep_s * 1000), self._stack())
+                self._say("asleep", asleep_s)
+            else:
+                continue
+            while not passed.wait(LOOK_S) and not self._stop.is_set():
+                continue  # told once
+
+    def _say(self, how: str, seconds: float) -> None:
+        frame = self._top()
+        stack = " < ".join(_places(frame)) if frame is not None else ""
+        self._tell(how, round(seconds * 1000), stack)
+
+    def _top(self) -> FrameType | None:
+        return sys._current_frames().get(self._ident)
+
+    def _callback(self) -> FrameType | None:
+        """Return the outermost frame of the callback that runs now; held, so that no other can be mistaken for it."""
+        frame, inner = self._top(), list[FrameType]()
+        while frame is not None:
+            inner.append(frame)
+            frame = frame.f_back
+        outer = iter(reversed(inner))
+        for frame in outer:
+            if frame.f_code.co_filename.endswith(MACHINERY):
+                break
+        return next((f for f in outer if not f.f_code.co_filename.endswith(MACHINERY)), None)
 
     def _is_asleep(self) -> bool:
         """Tell whether the thread sleeps in the kernel: one that others keep from running does not."""
@@ -73,10 +98,6 @@ class LoopWatch:
             return self._state.read_text().rpartition(")")[2].split()[0] in ("S", "D")
         except OSError:
             return False
-
-    def _stack(self) -> str:
-        frame = sys._current_frames().get(self._ident)
-        return " < ".join(_places(frame)) if frame is not None else ""
 
 
 def limit_ms() -> int:

@@ -6,6 +6,7 @@ goes on with its own counts: no mail waits for it.
 """
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -23,6 +24,8 @@ from columba.smtpd.session import Session
 REPORT_S: Final = 1.0
 CALL_S: Final = 1.0
 PART: Final = 500  # visits of one report
+COUNTS: Final = 2000  # addresses of one report
+CLOSED: Final = 5000  # ends of sessions; past that all that are left are told
 STALE_S: Final = 5.0  # what others had so long ago counts no more
 
 
@@ -122,10 +125,10 @@ class Presence:
                 kicked(session)
 
     async def _report(self, everyone: Callable[[], Iterable[Session]]) -> wire.Elsewhere:
-        is_whole = not self._epoch
+        is_whole = not self._epoch or len(self._closed) > CLOSED
         sessions = list(everyone()) if is_whole else list(self._opened.values())
         closed = () if is_whole else tuple(self._closed)
-        counts = tuple(self._counts())
+        counts = tuple(itertools.islice(self._counts(), COUNTS))
         self._opened, self._closed = {}, []
         parts = [sessions[at : at + PART] for at in range(0, len(sessions), PART)] or [[]]
         kicked: list[str] = []

@@ -21,6 +21,8 @@ from columba.delivery.settings import Settings as DeliverySettings
 from columba.delivery.signer import keys
 from columba.delivery.signer.settings import Settings as SignerSettings
 from columba.delivery.source import sources_of
+from columba.master.auth.mechanisms import offered
+from columba.master.auth.settings import Settings as AuthSettings
 from columba.master.errors import StartError
 from columba.master.log.settings import Settings as LogSettings
 from columba.master.privileges import Identity, identity
@@ -42,6 +44,8 @@ def check_contents(names: list[str], master: MasterSettings, resolver: Resolver)
     _check_certificates(master, resolver)
     _check_trust(master, resolver)
     _check_log(resolver)
+    if "auth" in names:
+        _check_mechanisms(resolver)
     if "queue" in names:
         _check_queue(master, resolver)
     if "delivery" in names:
@@ -71,6 +75,14 @@ def _check_certificates(master: MasterSettings, resolver: Resolver) -> None:
         except (ssl.SSLError, ValueError) as error:
             words = f"ssl_cert_file: {cert_file} and {key_file} can't be used together: {error}"
             raise section.values["ssl_cert_file"].error(words) from error
+
+
+def _check_mechanisms(resolver: Resolver) -> None:
+    try:
+        offered(thaw(AuthSettings, resolver.settings("auth")).auth_mechanisms)
+    except ConfigError as error:
+        where = resolver.root.values.get("auth_mechanisms")
+        raise (where.error(error.text) if where else error) from error
 
 
 def _check_trust(master: MasterSettings, resolver: Resolver) -> None:

@@ -154,6 +154,18 @@ def test_a_certificate_that_cant_be_used_is_named_with_its_line(tmp_path: Path) 
     )
 
 
+def test_who_logs_in_how_is_named_with_its_line(tmp_path: Path) -> None:
+    text = "services = auth\nauth_mechanisms = plain cram-md5\n"
+    assert content_error(tmp_path, text).startswith(
+        "D/columba.conf line 5: auth_mechanisms: CRAM-MD5 is not known"
+    )
+    text = "services = log\nssl_server_request_client_cert = yes\n"
+    words = "D/columba.conf line 5: ssl_server_request_client_cert needs ssl_server_ca_file"
+    assert content_error(tmp_path, text) == words
+    text = f"services = log\nssl_server_ca_file = {tmp_path}/columba.conf\n"
+    assert "D/columba.conf can't be used" in content_error(tmp_path, text)
+
+
 def test_a_log_without_its_folder_is_named_with_its_line(tmp_path: Path) -> None:
     text = f"services = log\nlog_path = {tmp_path}/none/log\n"
     assert (

@@ -45,3 +45,13 @@ async def test_a_loop_that_waits_or_works_a_little_is_not_told() -> None:
     told: Told = []
     await watched(told, 100, 0.02)
     assert told == []
+
+
+async def test_many_short_callbacks_in_a_row_are_not_told() -> None:
+    told: Told = []
+    watch = LoopWatch(50, lambda how, ms, stack: told.append((how, ms, stack)))
+    for _ in range(30):
+        asyncio.get_running_loop().call_soon(compute, 0.01)
+    await asyncio.sleep(0.05)
+    watch.close()
+    assert told == []
