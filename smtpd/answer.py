@@ -76,6 +76,14 @@ def prdr_replies(each: Sequence[Reply], common: Reply) -> tuple[Reply, ...]:
     return (codes.PRDR_FOLLOWS, *each, last)
 
 
+def named(reply: Reply, id: str) -> Reply:
+    """Return a refusal with the message's id behind its last line, so that both sides can speak of it."""
+    if reply.positive:
+        return reply
+    *head, last = reply.lines
+    return Reply(reply.code, reply.enhanced, (*head, f"{last} ({id})"))
+
+
 def soften(reply: Reply) -> Reply:
     """Return a 5xx reply as 4xx, for soft_bounce."""
     if not reply.permanent:

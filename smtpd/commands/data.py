@@ -3,10 +3,13 @@
 Whatever the answer is, the transaction is over with it.
 """
 
+from dataclasses import replace
+
 from columba.common.errors import StoreError
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.server import Body, EndOfBody, EndOfChunk
+from columba.smtpd.answer import named
 from columba.smtpd.conversation import Conversation, Response, Result, say
 from columba.smtpd.handoff import Message
 from columba.smtpd.receive import Receiver
@@ -61,8 +64,11 @@ async def end(conversation: Conversation, event: EndOfBody) -> Response:
     conversation.shared.presence.mailed(conversation.session.ip)
     try:
         if event.problem is not None:
-            return _same(conversation, transaction, event.problem)
-        return await _deliver(conversation, transaction, receiver)
+            response = _same(conversation, transaction, event.problem)
+        else:
+            response = await _deliver(conversation, transaction, receiver)
+        replies = tuple(named(reply, transaction.id) for reply in response.replies)
+        return replace(response, replies=replies)
     finally:
         conversation.calls.clear()
         conversation.reset()
@@ -110,4 +116,4 @@ def _same(conversation: Conversation, transaction: Transaction, reply: Reply) ->
     event.info(
         "Refused", id=transaction.id, session=conversation.session.id, reply=reply.one_line()
     )
-    return Response((reply,) * (len(transaction.recipients) if is_lmtp else 1))
+    return Response((reply,) * (len(transaction.numbers) if is_lmtp else 1))

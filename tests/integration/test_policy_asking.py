@@ -169,7 +169,7 @@ def test_what_passes_counts_once_for_each_mail(world: World) -> None:
         assert world.rcpt("limited", "slow@far.test").startswith("250"), "no mail, no count"
     for n in range(2):
         assert world.send("limited", sender="slow@far.test").startswith("250"), n
-    assert world.send("limited", sender="slow@far.test") == "450 4.7.1 too much"
+    assert world.send("limited", sender="slow@far.test").startswith("450 4.7.1 too much")
 
 
 def test_tries_count_at_once(world: World) -> None:

@@ -5,8 +5,9 @@ from typing import get_args
 import pytest
 
 from columba.common.ipc.wire import Outcome, OutcomeKind
+from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply, reply
-from columba.smtpd.answer import Duty, answer, answer_each, soften
+from columba.smtpd.answer import Duty, answer, answer_each, named, soften
 
 ID = "01JD0000000000000000000000"
 
@@ -135,3 +136,8 @@ def test_soften() -> None:
     assert soften(reply(550, "5.1.1", "x")) == reply(450, "4.1.1", "x")
     assert soften(Reply(554, "", ("5.7.1 a", "5.1.1 b"))).lines == ("4.7.1 a", "4.1.1 b")
     assert soften(reply(250, "2.0.0", "x")).code == 250
+
+
+def test_a_refusal_names_the_message() -> None:
+    assert named(reply(550, "5.1.1", "a", "b"), ID) == reply(550, "5.1.1", "a", f"b ({ID})")
+    assert named(codes.PRDR_FOLLOWS, ID) is codes.PRDR_FOLLOWS

@@ -234,3 +234,18 @@ async def test_a_strangers_recipients_may_part_where_each_has_its_answer(
     replies = await client.all(f"MAIL FROM:<a@b.example>{wish}", *TWO)
     assert [r[:3] for r in replies] == ["250", "250", code]
     await world.close()
+
+
+@pytest.mark.parametrize("fault", [b"x\ny", b"Received: by x\r\n" * 60])
+async def test_lmtp_answers_once_for_a_recipient_that_became_several(
+    tmp_path: Path, fault: bytes
+) -> None:
+    world = World(tmp_path, sieve_rcpt="/is/there")
+    world.verdict = wire.Verdict(recipients=(b"one@d.example", b"two@d.example"))
+    await world.start("lmtp")
+    client = await greeted(world, "lmtp")
+    await client.all("MAIL FROM:<a@b.example>", "RCPT TO:<all@d.example>", "DATA")
+    reply = await client.ask(fault + b"\r\n.\r\n")
+    assert reply.startswith("55") and "(01" in reply  # with the id of the message
+    assert await client.ask("NOOP") == "250 2.0.0 Ok"
+    await world.close()
