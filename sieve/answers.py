@@ -91,14 +91,17 @@ class Answers:
         """
         if not machine.run.wall_s:
             machine.run.wall_s = time.time()
-        step = await _step(machine, None, off_loop)
+        step = machine.step() if off_loop is None else await _step(machine, None, off_loop)
         while not isinstance(step, Finished | Failed):
             answer = self._at_once(step)
             if answer is None:
                 answer = await self._answer(step, until_ns)
             if found is not None:
                 found += confirmed(step, answer)
-            step = await _step(machine, answer, off_loop)
+            if off_loop is None:
+                step = machine.step(answer)
+            else:
+                step = await _step(machine, answer, off_loop)
         return step
 
     def close(self) -> None:
@@ -194,11 +197,7 @@ class Answers:
             return Unavailable(str(error))
 
 
-async def _step(
-    machine: Machine, answer: Answer | None, off_loop: OffLoop | None
-) -> Request | Outcome:
-    if off_loop is None:
-        return machine.step(answer)
+async def _step(machine: Machine, answer: Answer | None, off_loop: OffLoop) -> Request | Outcome:
     return await off_loop.run(STEP_S, machine.step, answer)
 
 

@@ -62,10 +62,18 @@ def branches(recipient: wire.Recipient, finished: Finished, message: Message) ->
     refusal = finished.refusal
     if refusal is not None:
         return Branches(outcomes=refused([recipient], refusal))
-    recipient = with_wishes(recipient, finished)
     chosen = finished.route
     base = verdict.route(chosen) if chosen is not None else wire.Route(kind="mx")
-    sign = _signatures(recipient, finished)
+    if len(finished.result.entries) <= 1 and (chosen is not None or not finished.actions):
+        # A route and nothing else: the usual case.
+        sign = recipient.sign
+        if chosen is not None and chosen.sign:
+            sign = (wire.Sign(domain=chosen.sign),)
+        route = _flagged(base, finished.result.flags)
+        leaf = msgspec.structs.replace(recipient, route=route)
+        return Branches(leaves=(Leaf(leaf, sign, message),))
+    recipient = with_wishes(recipient, finished)
+    sign = signatures(finished) or recipient.sign
     kept = _kept(finished, base, message)
     redirects = redirected(finished, recipient)
     if not kept and not redirects:
@@ -92,10 +100,6 @@ def signatures(finished: Finished) -> tuple[wire.Sign, ...]:
             sign = wire.Sign(domain=action.domain, selector=action.selector, seal=action.is_seal)
             named += [sign] if sign not in named else []
     return tuple(named)
-
-
-def _signatures(recipient: wire.Recipient, finished: Finished) -> tuple[wire.Sign, ...]:
-    return signatures(finished) or recipient.sign
 
 
 def redirected(finished: Finished, recipient: wire.Recipient) -> list[Person]:

@@ -48,6 +48,7 @@ UNREADABLE = Why(451, "4.3.0", "The mail can't be read, try again later")
 BIG = 64 * 1024  # octets of a body from which on it is looked through in a thread
 # In these steps the message is as it was before the route stage.
 EDITABLE = ("sieve", "route")
+_SENDS = (Vacation, Notify, SendReport)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +237,9 @@ def _unchanged(leaf: Leaf, message: Message, step: wire.StepName) -> Leaf:
 
 def _todo(number: str, finished: Finished, run: Run) -> list[Todo]:
     """Return what is to be done once the recipient is accepted."""
-    entries = tuple(
-        entry
-        for entry in finished.result.entries
-        if isinstance(entry.action, Vacation | Notify | SendReport)
-    )
+    if not finished.result.entries and not finished.effects:
+        return []
+    entries = tuple(entry for entry in finished.result.entries if isinstance(entry.action, _SENDS))
     if not entries and not finished.effects:
         return []
     home = verdict.route(finished.route) if finished.route is not None else None

@@ -29,14 +29,16 @@ def after_data(recipients: list[wire.Recipient], finished: Finished, message: Me
 
     message: as the script left it.
     """
+    if not finished.result.entries:  # nothing but tests and edits: the usual case
+        return Branches(onward=tuple(Person(recipient, message) for recipient in recipients))
     sign = signatures(finished)
     people = [with_wishes(recipient, finished) for recipient in recipients]
     if sign:
         people = [msgspec.structs.replace(person, sign=sign) for person in people]
     kept = _kept_message(finished, message)
     removed = {a.address for a in finished.actions if isinstance(a, RemoveRecipient)}
-    gone = [person for person in people if _name(person) in removed]
-    stay = [person for person in people if _name(person) not in removed] if kept else []
+    gone = [person for person in people if removed and _name(person) in removed]
+    stay = [person for person in people if person not in gone] if kept is not None else []
     first = (stay or people)[0]
     added = redirected(finished, first)
     added += [

@@ -17,6 +17,17 @@ from columba.sieve.run.message import EMPTY, Body, Message, no_body
 from columba.sieve.run.state import Clock
 
 NO_DSN: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+# The names of the items, in the order of environment()'s values.
+_ITEMS: Final = (
+    "domain", "host", "location", "name", "phase", "remote-host", "remote-ip",
+    *(
+        PREFIX + name
+        for name in (
+            "cipher", "errors", "helo", "listener", "local-ip", "local-port", "login", "messages",
+            "port", "pregreet", "protocol", "ptr", "refused", "session", "tls", "trusted",
+        )
+    ),
+)  # fmt: skip
 PRODUCT: Final = "Columba"
 
 
@@ -27,32 +38,16 @@ def message_view(header: bytes, body: wire.Body, read_body: Body = no_body) -> M
 
 def environment(client: wire.Client, host: str, **own: str) -> Mapping[str, str]:
     """Return the environment's items: RFC 5183 §4.1 and ours. host: our name; own: further items of ours."""
-    items = {
-        "domain": host.partition(".")[2] or host,
-        "host": host,
-        "location": "MTA",
-        "name": PRODUCT,
-        "phase": "during",
-        "remote-host": client.name,
-        "remote-ip": client.ip,
-        PREFIX + "cipher": client.cipher,
-        PREFIX + "errors": str(client.errors),
-        PREFIX + "helo": client.helo,
-        PREFIX + "listener": client.listener,
-        PREFIX + "local-ip": client.local_ip,
-        PREFIX + "local-port": str(client.local_port or ""),
-        PREFIX + "login": client.login,
-        PREFIX + "messages": str(client.messages),
-        PREFIX + "port": str(client.port or ""),
-        PREFIX + "pregreet": "yes" if client.pregreet else "no",
-        PREFIX + "protocol": client.protocol,
-        PREFIX + "ptr": client.ptr,
-        PREFIX + "refused": str(client.refused),
-        PREFIX + "session": client.session,
-        PREFIX + "tls": client.tls,
-        PREFIX + "trusted": "yes" if client.trusted else "no",
-    }
-    items.update({PREFIX + name: value for name, value in own.items()})
+    values = (
+        host.partition(".")[2] or host, host, "MTA", PRODUCT, "during", client.name, client.ip,
+        client.cipher, str(client.errors), client.helo, client.listener, client.local_ip,
+        str(client.local_port or ""), client.login, str(client.messages), str(client.port or ""),
+        "yes" if client.pregreet else "no", client.protocol, client.ptr, str(client.refused),
+        client.session, client.tls, "yes" if client.trusted else "no",
+    )  # fmt: skip
+    items = dict(zip(_ITEMS, values, strict=True))
+    for name, value in own.items():
+        items[PREFIX + name] = value
     return items
 
 
