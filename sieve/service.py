@@ -27,13 +27,12 @@ from columba.sieve.bodies import Bodies
 from columba.sieve.branch import fenced, same_copy, with_shadows
 from columba.sieve.commit import Committer
 from columba.sieve.expand import Expander
-from columba.sieve.lang.limits import Limits
 from columba.sieve.mailing import Origin
 from columba.sieve.onward import Onward, Steps
 from columba.sieve.rehearsal import rehearsed
 from columba.sieve.report import say_decided
 from columba.sieve.scripts import load_scripts
-from columba.sieve.settings import Settings
+from columba.sieve.settings import Settings, limits_of
 from columba.sieve.sources import make_lists, make_options, make_sources
 from columba.sieve.staging import Stager
 
@@ -48,15 +47,8 @@ class SieveFilter(Serving):
         self._context = context
         settings = context.settings
         self._host = settings.hostname
-        self._limits = Limits(
-            script_bytes=settings.sieve_max_script_size,
-            actions=settings.sieve_max_actions,
-            redirects=settings.sieve_max_redirects,
-            cpu_ms=int(settings.sieve_max_cpu_time * 1000),
-            delimiters=settings.recipient_delimiter or "+",
-            options={**tuning.options(settings), **make_options(settings)},
-            lists=make_lists(settings),
-        )
+        options = {**tuning.options(settings), **make_options(settings)}
+        self._limits = limits_of(settings, options, make_lists(settings))
         tables = open_tables(settings.lookup, context.off_loop)
         self._scripts = load_scripts(settings, self._limits, tables)
         sources = make_sources(settings, context.event, context.caller)

@@ -3,11 +3,16 @@
 Pure.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from columba.common.config.general import Dicts, Dns, General, Handing, Lookups, Scripts
 from columba.common.config.schema import Kind, setting
+from columba.sieve.lang.limits import Limits
 from columba.sieve.tuning import Lists, Tuning
+
+LEAST_VALUE: Final = 4000  # RFC 5229 §6
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,20 @@ class Settings(General, Scripts, Lookups, Dicts, Dns, Handing, Tuning, Lists):
         Kind.TIME, "1 secs", "CPU time that one run of a script may use."
     )
     sieve_max_script_size: int = setting(Kind.SIZE, "1 M", "Largest script that is read.")
+    sieve_max_string_size: int = setting(Kind.SIZE, "1 M", "Longest string in a script.")
+    sieve_max_nesting: int = setting(
+        Kind.UINT, "32", "How deep blocks, and tests, may be nested; the outermost counts."
+    )
+    sieve_max_requests: int = setting(
+        Kind.UINT, "256", "Questions (look-ups and the like) that one run of a script may ask."
+    )
+    sieve_variables_max_scope_size: int = setting(
+        Kind.UINT, "255", "Variables that one script may have."
+    )
+    sieve_variables_max_value_size: int = setting(
+        Kind.SIZE, "4 k", "Longest value of a variable; what is longer is cut. At least 4000."
+    )
+    sieve_regex_max_size: int = setting(Kind.SIZE, "8 k", "Longest regular expression.")
     recipient_limit_expanded: int = setting(
         Kind.UINT, "1000", "Recipients of one mail after aliases and redirects."
     )
@@ -68,3 +87,26 @@ class Settings(General, Scripts, Lookups, Dicts, Dns, Handing, Tuning, Lists):
         "Secrets of the Sender Rewriting Scheme, one a line: the first signs, all are accepted.",
     )
     script_texts: dict[str, str] = field(default_factory=dict, kw_only=True)
+
+
+def limits_of(
+    settings: Settings, options: Mapping[str, str], lists: Mapping[str, frozenset[str]]
+) -> Limits:
+    """Return the limits that the settings ask for; options are those of extensions, by name."""
+    return Limits(
+        script_bytes=settings.sieve_max_script_size,
+        string_bytes=settings.sieve_max_string_size,
+        nesting=settings.sieve_max_nesting,
+        actions=settings.sieve_max_actions,
+        redirects=settings.sieve_max_redirects,
+        cpu_ms=int(settings.sieve_max_cpu_time * 1000),
+        requests=settings.sieve_max_requests,
+        variables=settings.sieve_variables_max_scope_size,
+        variable_bytes=max(LEAST_VALUE, settings.sieve_variables_max_value_size),
+        includes=settings.sieve_include_max_includes,
+        include_depth=settings.sieve_include_max_nesting_depth,
+        regex_bytes=settings.sieve_regex_max_size,
+        delimiters=settings.recipient_delimiter or "+",
+        options=options,
+        lists=lists,
+    )

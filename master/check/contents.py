@@ -33,6 +33,7 @@ from columba.sieve.engine import CompileErrors, compile_script
 from columba.sieve.lang.includes import loader_beside
 from columba.sieve.lang.stage import Stage
 from columba.sieve.settings import Settings as SieveSettings
+from columba.sieve.settings import limits_of
 
 LOGINS: Final = "relay_credentials"
 LISTENER_TABLES: Final = ("submission_sender_login", "expn_table")
@@ -235,6 +236,7 @@ def _check_scripts(resolver: Resolver) -> None:
             octets,
             path,
             stage,
+            limits=limits_of(settings, {}, {}),
             tables=settings.lookup,
             dicts=settings.dict,
             loader=loader_beside(path, read_script),

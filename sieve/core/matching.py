@@ -121,7 +121,7 @@ def chosen_matcher(
     parameter = tag.parameter.value if tag and isinstance(tag.parameter, String) else ""
     texts = compiler.texts(keys)
     captures = captures and "variables" in compiler.required
-    arguments = MatchArguments(comparator, texts, parameter, captures)
+    arguments = MatchArguments(comparator, texts, parameter, captures, compiler.limits.regex_bytes)
     wrong = kind.check(arguments)
     if wrong:
         compiler.error(tag.at if tag else bound.at, wrong)

@@ -18,7 +18,6 @@ from columba.sieve.run.match import MatchArguments, Matcher, MatchType
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import clean, truncate
 
-PATTERN_BYTES: Final = 8192
 _MEMORY_BYTES: Final = 1 << 20
 _SPECIAL: Final = re.compile(r"([\\^$.|?*+()\[\]{}])")
 
@@ -51,7 +50,7 @@ def _check(arguments: MatchArguments) -> str:
 
 
 def _expression(text: str, arguments: MatchArguments) -> "re2._Regexp[str] | None":
-    if len(text) > PATTERN_BYTES:
+    if len(text) > arguments.regex_bytes:
         return None
     return compiled(clean(text), arguments.comparator is OCTET)
 

@@ -15,7 +15,6 @@ from columba.sieve.lang.includes import Loaded
 from columba.sieve.lang.stage import EVERYWHERE
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import GO, RETURN, Asked, Code, asking, evaluate, plain
-from columba.sieve.run.options import number
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text
 
@@ -23,8 +22,6 @@ NAME_BYTES: Final = 256
 _LOCATION: Final = "location"
 _ILLEGAL: Final = re.compile("[/\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _VARIABLE: Final = re.compile(r"[a-z_][a-z0-9_]*")
-_MAX_INCLUDES: Final = 255
-_MAX_DEPTH: Final = 10
 
 
 def build_include(compiler: Compiler, bound: Bound) -> Code | None:
@@ -58,9 +55,7 @@ def _compiled(compiler: Compiler, bound: Bound, found: Loaded) -> Code | None:
         return None
     if found.name in includes.known:
         return includes.known[found.name]
-    options = compiler.limits.options
-    depth = number(options, "sieve_include_max_nesting_depth", _MAX_DEPTH)
-    count = number(options, "sieve_include_max_includes", _MAX_INCLUDES)
+    depth, count = compiler.limits.include_depth, compiler.limits.includes
     if len(includes.open) > depth:
         compiler.error(bound.at, f"cannot nest includes deeper than {depth} levels")
         return None

@@ -24,10 +24,13 @@ class Limits:
     redirects: int = 4
     cpu_ms: int = 1_000
     requests: int = 256  # questions that one run may ask
-    variables: int = 256  # RFC 5229 §6 asks for 128 at least
+    variables: int = 255  # RFC 5229 §6 asks for 128 at least
     variable_name: int = 64  # RFC 5229 §6 asks for 32 at least
     variable_bytes: int = 4096  # RFC 5229 §6 asks for 4000 at least
     match_variables: int = 32  # RFC 5229 §3.2 asks for 9 at least
+    includes: int = 255  # different scripts that one may include
+    include_depth: int = 10
+    regex_bytes: int = 8192
     delimiters: str = "+"  # between user and detail of an address; each character is one
     reply_bytes: int = 2048  # of the text of reject and reply
     # Settings of extensions by name, as Pigeonhole calls them; each extension reads its own.

@@ -23,12 +23,13 @@ Matcher = Callable[[Run, Sequence[str]], int]
 
 @dataclass(frozen=True, slots=True)
 class MatchArguments:
-    """What a match type is built from. captures: a match sets the match variables."""
+    """What a match type is built from. captures: a match sets the match variables. regex_bytes: of one expression."""
 
     comparator: Comparator
     keys: tuple[Text, ...]
     parameter: str = ""
     captures: bool = False
+    regex_bytes: int = 8192
 
 
 @dataclass(frozen=True, slots=True)

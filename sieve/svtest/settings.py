@@ -34,6 +34,11 @@ def limits_of(settings: dict[str, str]) -> Limits:
         cpu_ms=cpu_ms,
         actions=actions,
         redirects=redirects,
+        includes=_count(settings.get("sieve_include_max_includes", ""), limits.includes),
+        include_depth=_count(
+            settings.get("sieve_include_max_nesting_depth", ""), limits.include_depth
+        ),
+        variables=_count(settings.get("sieve_variables_max_scope_size", ""), limits.variables),
         variable_bytes=max(_MIN_VALUE_SIZE, _count(size, limits.variable_bytes)),
         options=dict(settings),
         lists=lists_of(settings),

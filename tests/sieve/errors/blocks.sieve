@@ -1,0 +1,5 @@
+keep { stop; }
+if true;
+stop { }
+if false; else;
+require "fileinto" { }

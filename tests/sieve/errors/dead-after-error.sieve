@@ -1,0 +1,1 @@
+if anyof (exists, true, header) { keep; } else { keep 1; }

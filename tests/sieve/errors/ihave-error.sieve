@@ -1,0 +1,5 @@
+require "ihave";
+error;
+error 1;
+error "a" "b";
+error "fine";

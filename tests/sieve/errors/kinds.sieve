@@ -1,0 +1,5 @@
+header "a" "b";
+if keep { stop; }
+true;
+if stop { }
+not true;

@@ -1,0 +1,2 @@
+if header "a b" "c" { keep; }
+if exists ["a:b", ""] { keep; }

@@ -1,0 +1,1 @@
+require ["reject", "enotify"]; notify "mailto:a@b.example"; reject "no";

@@ -1,0 +1,7 @@
+require "fileinto";
+fileinto "a"
+keep;
+discard
+stop;
+redirect "a@b.example" keep;
+keep keep;

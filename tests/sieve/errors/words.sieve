@@ -1,0 +1,3 @@
+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;
+keep :bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb;
+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;

@@ -1,0 +1,1 @@
+require ["include", "variables"]; global "out"; set "out" "global";

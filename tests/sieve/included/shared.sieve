@@ -1,0 +1,1 @@
+require ["include", "variables"]; global ["in", "out"]; set "out" "got ${in}";
