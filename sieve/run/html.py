@@ -10,7 +10,8 @@ from typing import Final
 from columba.sieve.run.compare import fold_ascii
 
 _TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]{0,20})|<[!?]")
-_HIDDEN: Final = frozenset({"head", "script", "style", "title"})
+# The title is text as well: RFC 5173 §5.3 takes out the markup alone.
+_HIDDEN: Final = frozenset({"script", "style"})
 # What begins a new line for who reads it.
 _BLOCKS: Final = frozenset(
     {"p", "br", "div", "tr", "td", "th", "li", "table", "blockquote", "pre", "hr"}

@@ -18,6 +18,7 @@ from columba.sieve.run.html import visible_text
         ("x<script>if (a<b) y()</SCRIPT >z", "xz"),
         ("x<style>never closed", "x"),
         ("a<!-- <b> -->c", "ac"),
+        ("<head><title>t</title><style>s</style></head>x", "tx"),
         ("1 < 2 <3", "1 < 2 <3"),
         ("<!DOCTYPE html>x<?y z?>", "x"),
         ("open <a href=", "open "),
