@@ -16,7 +16,7 @@ from columba.delivery.connect import Families
 from columba.delivery.job import Result
 from columba.delivery.logins import Logins
 from columba.delivery.source import Source
-from columba.delivery.target import Target
+from columba.delivery.target import Endpoint, Target
 from tests.fakes.certificate import self_signed
 from tests.fakes.delivering import BODY, HEADER, Bench, content, host_target, job
 from tests.fakes.resolver import FakeResolver
@@ -299,6 +299,19 @@ async def test_sources_and_pools(peers: Peers) -> None:
     assert result.decision.why.code == 451 and len(hop.taken()) == 16
     (result,) = await bench.attempts.run(job(replace(target, source="one", helo="own.test")))
     assert hop.taken()[-1].helo == "own.test"
+    await bench.close()
+
+
+async def test_a_host_that_is_down_is_not_tried(peers: Peers) -> None:
+    hop = peers.hop()
+    resolver = FakeResolver({("x.test", A): ("127.0.0.1",)})
+    bench = Bench(resolver)
+    down = Endpoint("x.test", "127.0.0.1", hop.port)
+    bench.health.failed(down, 5_000_000_000, time.monotonic_ns())
+    target = Target("mx", "x.test", hop.port, False, "may", "", "", "mx:x.test")
+    assert codes(await bench.attempts.run(job(target))) == [(451, "4.4.1")] and not hop.connections
+    bench.health.worked(down)
+    assert verdicts(await bench.attempts.run(job(target))) == ["delivered"]
     await bench.close()
 
 
