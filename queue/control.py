@@ -58,7 +58,7 @@ class Control:
     def pages(self, command: str, request: dict[str, object]) -> AsyncIterator[list[Row]] | None:
         """Return the pages of a long answer, None for a command with a short one. Raises QueryError, RefusedError."""
         if command == "list":
-            return self._list(_query_of(request))
+            return self._list(_query_of({"query": "", **request}))
         if command == "count":
             return self._count(_query_of(request))
         if command in _ORDERS:
