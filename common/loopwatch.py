@@ -18,7 +18,8 @@ from types import FrameType
 from typing import Final
 
 ENV: Final = "COLUMBA_WATCH_LOOP_MS"
-LOOK_S: Final = 0.01
+MARK_S: Final = 0.04  # between two marks: what takes longer than the limit meets one
+LOOK_S: Final = 0.02  # between two looks while a mark waits
 ASLEEP: Final = (
     10  # times its limit that a loop may seem asleep: waiting for the disk of a busy machine
 )
@@ -46,7 +47,7 @@ class LoopWatch:
         self._thread.join(1.0)
 
     def _watch(self) -> None:
-        while not self._stop.wait(LOOK_S):
+        while not self._stop.wait(MARK_S):
             passed = threading.Event()
             try:
                 self._loop.call_soon_threadsafe(passed.set)
