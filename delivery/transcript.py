@@ -62,11 +62,6 @@ class Shelf:
         self._limit, self._used = limit, 0
         self._by_id: OrderedDict[str, list[tuple[int, Heard]]] = OrderedDict()
 
-    @property
-    def is_open(self) -> bool:
-        """Tell whether anything is kept."""
-        return self._limit > 0
-
     def put(self, id: str, heard: Heard) -> None:
         """Keep a dialogue; the mails that were not spoken of for the longest time make room."""
         size = heard.size

@@ -102,11 +102,6 @@ class Attempts:
         self._calls = 0
         self._is_alone = False  # a poisonous message is being tried
 
-    @property
-    def is_able(self) -> bool:
-        """Tell whether anybody is there who could be called."""
-        return self._call.is_there()
-
     async def run(self, key: str) -> Next:
         """Do what is due for a record, and say what is to be planned. Raises StoreError."""
         holding = self._stock.owners.get(owner_of(key))

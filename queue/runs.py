@@ -16,7 +16,6 @@ from columba.queue.stock import Stock
 _IDLE_S: Final = 30.0
 _ERROR_S: Final = 10.0
 _CRASH_S: Final = 60.0
-_BLIND_S: Final = 0.5
 _WATCH_S: Final = 2.0
 _WATCHED: Final = 50
 

@@ -26,8 +26,6 @@ from columba.sieve.run.message import Message
 
 UNWRITABLE: Final = Why(451, "4.3.0", "The changed mail can't be stored, try again later")
 HELD: Final = Why(250, "2.0.0", "Queued")
-_SPOOL_NS: Final = 5_000_000_000
-
 
 Spawn = Callable[[Coroutine[object, object, None], str], "asyncio.Task[None]"]
 

@@ -11,7 +11,6 @@ from columba.master.cli.output import Cell, Row
 from columba.master.cli.state import State, fail
 
 COLUMNS: Final = ("owner", "state", "holder", "process", "epoch", "age", "records")
-_WEIGHT: Final = {"held": 3, "late": 3, "stale": 2, "free": 1, "empty": 0}
 EVACUATE: Final = (
     "This node gives its queue away and takes no mail into it until `columbadm cluster return` or a restart. "
     "Meanwhile, mail that can't be delivered at once is refused with 4xx."

@@ -6,7 +6,6 @@ write answers Failed and keeps its word: nothing of that batch was done.
 """
 
 import threading
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -37,7 +36,6 @@ _POLL_MS: Final = 200
 _DOMAIN: Final = "replica"
 _HWM: Final = 10_000
 Frames = list[bytes]
-OnBeat = Callable[[], None]
 
 
 class Known:
