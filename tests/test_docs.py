@@ -108,3 +108,21 @@ def test_links_lead_somewhere(path: Path) -> None:
         if re.match(r"[a-z]+:", target):
             continue
         assert (path.parent / target).exists(), f"{path}: {target}"
+
+
+def test_every_page_is_listed() -> None:
+    listed = set()
+    for page in (ROOT / "docs" / "README.md", ROOT / "docs" / "decisions" / "README.md"):
+        text = page.read_text("utf-8")
+        listed |= {(page.parent / target).resolve() for target in LINK.findall(text)}
+    pages = {
+        path.resolve()
+        for path in (ROOT / "docs").rglob("*.md")
+        if path.name != "README.md" and not path.name.startswith("vnd.columba.")
+    }
+    assert not pages - listed
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    numbers = [path.name[:4] for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md")]
+    assert len(numbers) == len(set(numbers))

@@ -2,7 +2,7 @@
 
 It knows HTTP, and nothing of what objects mean. Credentials come by minio's providers; the requests are
 written and signed here, because minio's public calls can't carry conditions and cost three times as
-much processor time (docs/decisions/0010-s3-requests.md). All calls block.
+much processor time (docs/decisions/0011-s3-requests.md). All calls block.
 
 A request that may have been done although its answer was lost is tried again, after a random wait; the answer then
 says so (`is_repeated`), because a condition may have failed on account of our own first try.
