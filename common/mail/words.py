@@ -18,6 +18,8 @@ _HEX: Final = re.compile(rb"=([0-9A-Fa-f]{2})")
 _SAFE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _NEEDS: Final = re.compile(r"[^\t -~]|=\?")
 _BLANKS: Final = re.compile(r"([ \t]+)")
+# Half a character beyond U+FFFF, which Python's UTF-7 lets through, and which no other charset can write again.
+_HALF: Final = re.compile("[\ud800-\udfff]")
 # Codecs of Python that are no charsets of text, or that cost more than they are worth.
 _REFUSED: Final = frozenset(
     {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"}
@@ -32,7 +34,8 @@ def decode_bytes(octets: bytes, charset: str = "utf-8") -> str:
     name = _codec(charset)
     if name is not None:
         try:
-            return octets.decode(name, "replace")
+            text = octets.decode(name, "replace")
+            return _HALF.sub("\N{REPLACEMENT CHARACTER}", text) if name == "utf-7" else text
         except (UnicodeError, LookupError, ValueError):
             pass
     try:

@@ -24,6 +24,8 @@ from columba.common.mail.words import decode_bytes, decode_words, encode_words
         (b"=?rot13?q?abc?=", "abc"),
         (b"=?utf-8?q?a=0D=0AX:_y?=", "a  X: y"),
         (b"=?utf-8?x?a?=", "=?utf-8?x?a?="),
+        (b"=?utf-7?q?+3q0-?=", "\ufffd"),  # half a character: no text can be made of it
+        (b"=?utf-7?q?+2D3eAA-?=", "\U0001f600"),
         ("gr\u00fcn".encode(), "grün"),
         (b"gr\xfcn", "gr\ufffdn"),
     ],
@@ -38,6 +40,11 @@ def test_decoding(value: bytes, text: str) -> None:
 @given(st.binary(), st.text(max_size=20))
 def test_any_bytes_in_any_charset(octets: bytes, charset: str) -> None:
     assert isinstance(decode_bytes(octets, charset), str)
+
+
+@given(st.binary())
+def test_what_was_utf_7_can_be_written_in_utf_8(octets: bytes) -> None:
+    decode_bytes(octets, "utf-7").encode()
     assert isinstance(decode_words(b"=?x?q?" + octets + b"?="), str)
 
 
