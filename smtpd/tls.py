@@ -3,9 +3,11 @@
 TLS 1.2 is the least (RFC 8996). The name that a client asks for (SNI, RFC 6066 §3) chooses the certificate: the same
 name, else `*.` and the rest of it, else the default: the one without names, or the first. Client certificates are
 asked for on submission listeners alone: other servers show certificates that no root of ours has signed, and
-OpenSSL would end their handshakes. Sessions go on with the context that they began with.
+OpenSSL would end their handshakes. Sessions go on with the context that they began with, and tickets are good only
+where as much is asked of clients, and the same roots are trusted: a ticket of port 25 shows no certificate.
 """
 
+import hashlib
 import os
 import ssl
 from collections.abc import Mapping
@@ -143,8 +145,14 @@ def _context(pair: Pair, files: TlsFiles, ask: ssl.VerifyMode) -> _Context:
         names = ", ".join(pair.names) or "the default name"
         raise ConfigError(f"The certificate for {names} can't be used: {error}") from error
     if len(files.tickets) == TICKET_OCTETS:
-        openssl.share_tickets(context, files.tickets)
+        openssl.share_tickets(context, _ticket_keys(files, ask))
     return context
+
+
+def _ticket_keys(files: TlsFiles, ask: ssl.VerifyMode) -> bytes:
+    """Return the keys of one kind of context: OpenSSL takes a ticket for proof of all that the handshake asks."""
+    trust = hashlib.sha256(files.trust).digest() if ask else b""
+    return hashlib.shake_256(files.tickets + bytes([ask]) + trust).digest(TICKET_OCTETS)
 
 
 def _load_chain(context: ssl.SSLContext, pair: Pair) -> None:

@@ -131,6 +131,25 @@ def test_certificates_of_clients(tmp_path: Path, asks: str) -> None:
     assert tls.user_of(meet(tls.context(asks=False), unknown).server) == ""
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_ticket_is_no_certificate(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    """Who was asked for none at port 25 has shown none on submission, nor one of roots that are trusted no more."""
+    server, ann, eve = (pair(tmp_path, name) for name in ("a.example", "ann", "eve"))
+    tls = ServerTls(TlsFiles((server,), ann.cert, SECRET), ClientCerts("require"))
+    client = client_context(server.cert)
+    client.maximum_version = version
+    ticket = meet(tls.context(asks=False), client).client.session
+    with pytest.raises(ssl.SSLError):
+        meet(tls.context(asks=True), client, session=ticket)
+    client.load_cert_chain(tmp_path / "ann/cert.pem", tmp_path / "ann/key.pem")
+    ticket = meet(tls.context(asks=True), client).client.session
+    again = meet(tls.context(asks=True), client, session=ticket)
+    assert again.client.session_reused and tls.user_of(again.server) == "ann"
+    tls.replace(TlsFiles((server,), eve.cert, SECRET))
+    with pytest.raises(ssl.SSLError):
+        meet(tls.context(asks=True), client, session=ticket)
+
+
 def test_a_bad_change_keeps_what_was_there(tmp_path: Path) -> None:
     one, two = pair(tmp_path, "a.example"), pair(tmp_path, "b.example")
     tls = ServerTls(TlsFiles((one,)), ClientCerts())
