@@ -1,13 +1,14 @@
 """Whose a sender address is: which logins may use it on submission (RFC 6409 §6.1).
 
-The table says for an address, else for @domain, the logins that may; the case of both does not matter. The null
-sender is everybody's, for reports of what a user's program did with a mail.
+The table says for an address, else for @domain, the logins that may; the case of both does not matter, nor do needless
+quotes. The null sender is everybody's, for reports of what a user's program did with a mail.
 """
 
 from enum import Enum
 
 from columba.common.errors import ColumbaError
 from columba.common.lookup.base import Table
+from columba.common.smtp.path import canonical
 
 
 class Ownership(Enum):
@@ -22,7 +23,7 @@ async def ownership(table: Table, login: str, sender: bytes, timeout_s: float) -
     """Return whether a login may send as this address."""
     if not sender:
         return Ownership.OWNED
-    address = sender.decode("utf-8", "replace").lower()
+    address = canonical(sender).decode("utf-8", "replace").lower()
     try:
         found = await table.get(address, timeout_s)
         if found is None:

@@ -102,7 +102,7 @@ class Listening:
     submission_sender_login: str = setting(
         Kind.STR,
         "",
-        """Look-up table (a URL as in lookup NAME { url = … }) that says who may send as whom on submission:
+        """Look-up table (a URL as in lookup NAME { url = … }) that says who may send as whom after a login:
         address, or @domain, then the logins. An address that is not in it is nobody's. Empty: every login may use
         every address.""",
         secret=True,

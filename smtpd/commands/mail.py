@@ -24,7 +24,7 @@ def mail(conversation: Conversation, command: Mail) -> Result:
         return say(problem)
     transaction = Transaction(new_id(), command, hold_until_s=_hold_until_s(command, time.time()))
     session, profile = conversation.session, conversation.profile
-    owners = profile.senders if session.role is Role.SUBMISSION and session.login else None
+    owners = profile.senders if session.login else None
     if owners is not None:
         return _owned(conversation, transaction, owners)
     if conversation.shared.stages.has("mail"):

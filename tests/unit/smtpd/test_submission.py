@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from columba.common.ipc import wire
+from columba.common.lookup.open import open_url
 from columba.common.mail.header import Header
+from columba.common.off_loop import OffLoop
+from columba.smtpd.owners import Ownership, ownership
 from tests.fakes.smtpd_world import Client, World, greeted
 
 SENDERS = "inline:joe@b.example=joe,@c.example=joe ann"
@@ -83,6 +86,27 @@ async def test_a_sender_address_belongs_to_logins(world: World, sender: str, rep
     await world.start("submission")
     client = await submitter(world)
     assert (await client.ask(f"MAIL FROM:<{sender}>")).startswith(reply)
+
+
+async def test_a_login_is_bound_to_its_addresses_at_port_25_too(world: World) -> None:
+    await world.start("smtp")
+    client = await greeted(world)
+    await client.ask("XCLIENT LOGIN=joe")
+    await client.ask("EHLO laptop")
+    assert (await client.ask("MAIL FROM:<ann@b.example>")).startswith("553 5.7.1")
+    assert (await client.ask("MAIL FROM:<joe@b.example>")).startswith("250")
+
+
+@pytest.mark.parametrize(
+    ("sender", "owned"), [(b'"ann"@d.example', False), (b'"a\\nn"@d.example', False), (b'"x"@d.example', True)]
+)  # fmt: skip
+async def test_needless_quotes_make_no_other_address(sender: bytes, owned: bool) -> None:
+    """An address of its own goes before @domain: quotes are no way around it."""
+    off_loop = OffLoop(1, "test")
+    table = open_url("senders", "inline:ann@d.example=ann,@d.example=joe", off_loop)
+    found = await ownership(table, "joe", sender, 1.0)
+    assert found is (Ownership.OWNED if owned else Ownership.FOREIGN)
+    off_loop.close()
 
 
 async def test_a_table_that_does_not_answer_means_later(tmp_path: Path) -> None:
