@@ -154,6 +154,7 @@ class Presence:
         if not isinstance(reply, wire.Elsewhere):
             raise PeerError(f"anvil answered {type(reply).__name__}")
         now_s = time.monotonic()
+        self._forget(now_s)
         for key in {visit.key for visit in said.opened} | {count.key for count in said.counts}:
             self._elsewhere.pop(key, None)
         self._elsewhere.update({count.key: (count, now_s) for count in reply.counts})
@@ -173,6 +174,11 @@ class Presence:
             del self._elsewhere[key]
             return wire.Count(key=key)
         return found[0]
+
+    def _forget(self, now_s: float) -> None:
+        """Drop what others had too long ago: most addresses never come back."""
+        known = self._elsewhere.items()
+        self._elsewhere = {key: each for key, each in known if now_s - each[1] <= STALE_S}
 
     async def _penalty(self, request: wire.PenaltyAsk | wire.PenaltyAdd) -> float:
         try:

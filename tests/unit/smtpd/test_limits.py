@@ -2,15 +2,22 @@
 
 import asyncio
 import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from columba.common.ipc import wire
+from columba.common.ipc.calls import Caller
+from columba.common.log.event import Event
 from columba.common.smtp import codes
-from columba.master.anvil.visits import choose
+from columba.master.anvil.penalties import Penalties
+from columba.master.anvil.visits import Visits, choose
 from columba.smtpd import presence
+from columba.smtpd.commands.auth import summed
 from columba.smtpd.pace import Pace
 from tests.fakes.anvil import Anvil
 from tests.fakes.auth import Running
@@ -237,6 +244,71 @@ async def test_the_next_anvil_hears_of_everybody(start: Start, quick: None) -> N
     anvil.visits.keep(lambda _: False)
     await wait_for(lambda: anvil.sessions() == [(IP, "")])
     anvil.close()
+
+
+def test_guesses_can_not_be_made_to_look_the_same() -> None:
+    """Case of the name is free, and CRC-32 is linear: with it, all guesses could be one to anvil."""
+    name = b"firstname.lastname@example.com"
+    places = [n for n, octet in enumerate(name) if chr(octet).isalpha()]
+
+    def message(password: bytes, bits: int) -> bytes:
+        one, two = bytearray(name), bytearray(name)
+        for number, place in enumerate(places):
+            one[place] ^= 32 * (bits >> number & 1)
+            two[place] ^= 32 * (bits >> (number + len(places)) & 1)
+        return bytes(one) + b"\0" + bytes(two) + b"\0" + password
+
+    def alike(password: bytes) -> bytes:
+        """Return the message whose CRC-32 is 0, by elimination over GF(2)."""
+        left, bits = zlib.crc32(message(password, 0)), 0
+        basis: dict[int, tuple[int, int]] = {}
+        for number in range(2 * len(places)):
+            word, mask = zlib.crc32(message(password, 1 << number)) ^ left, 1 << number
+            while word and word.bit_length() in basis:
+                known = basis[word.bit_length()]
+                word, mask = word ^ known[0], mask ^ known[1]
+            basis |= {word.bit_length(): (word, mask)} if word else {}
+        while left:
+            word, mask = basis[left.bit_length()]
+            left, bits = left ^ word, bits ^ mask
+        return message(password, bits)
+
+    guesses = [alike(b"guess%d" % n) for n in range(10)]
+    assert {zlib.crc32(guess) for guess in guesses} == {0}
+    penalties = Penalties(1000.0, 60.0)
+    for guess in guesses:
+        penalties.add(IP, summed(summed(0, b"PLAIN"), guess), 0.0)
+    assert penalties.delay_s(IP, 0.0) == 512.0
+
+
+class _Asked:
+    """A caller whose anvil knows of one other process."""
+
+    def __init__(self) -> None:
+        self.visits = Visits("e")
+
+    async def call(self, service: str, request: wire.Request, *, until_ns: int) -> object:
+        assert service == "anvil" and until_ns and isinstance(request, wire.Present)
+        return SimpleNamespace(reply=self.visits.report(request, 0.0))
+
+
+async def test_what_others_had_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most addresses come once: what is kept of each must not grow for ever."""
+    asked = _Asked()
+    bounds = presence.Bounds(9, 9, 9)
+    event = Event(lambda _level, _text: None)
+    known = presence.Presence("smtpd.1.1", bounds, cast("Caller", asked), event)
+    sizes = []
+    for n in range(4):
+        if n == 2:
+            monkeypatch.setattr(presence, "STALE_S", -1.0)
+        visit = wire.Visit(session="o", key=f"192.0.2.{n}")
+        said = wire.Present(process="smtpd.9.9", whole=True, opened=(visit,))
+        asked.visits.report(said, 0.0)
+        known.entered(f"192.0.2.{n}")
+        await known._report(lambda: ())
+        sizes.append(len(known._elsewhere))
+    assert sizes == [1, 2, 1, 1]
 
 
 async def test_wrong_passwords_make_the_address_wait(
