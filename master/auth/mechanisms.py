@@ -17,7 +17,7 @@ from columba.common.sasl import oauth, scram
 from columba.common.sasl.dovecot import BINDING, bindings_in
 from columba.common.sasl.plain import parse_plain
 from columba.common.sasl.scram import Keys, ScramServer
-from columba.master.auth.schemes import scram_keys, verify
+from columba.master.auth.schemes import keeps_plain, scram_keys, verify
 from columba.master.auth.users import User, UserFile
 
 MESSAGE_MAX: Final = 1024  # of a name or password of LOGIN
@@ -202,12 +202,21 @@ class _Scram:
         name, authzid = self._server.first(message)
         found = self._setting.users.lookup(name)
         salt = hmac.digest(self._setting.secret, name.lower().encode(), "sha256")[:16]
-        keys = scram_keys(found.stored, self._server.hash_name, salt) if found else None
+        # Keys are derived for every name, so that the time does not tell which names there are.
+        keys = _keys_of(found, self._server.hash_name, salt)
         if keys is not None and authzid.lower() in ("", name.lower()):
             self._user = found
         else:
             keys = _nobodys(self._server.hash_name, salt)
         return Ask(self._server.challenge(keys))
+
+
+def _keys_of(user: User | None, hash_name: str, salt: bytes) -> Keys | None:
+    """Return a user's keys, None where there are none, always after one derivation."""
+    is_plain = user is not None and keeps_plain(user.stored)
+    if not is_plain:
+        scram.derive(hash_name, "x", salt, scram.ITERATIONS)
+    return scram_keys(user.stored, hash_name, salt) if user is not None else None
 
 
 def _nobodys(hash_name: str, salt: bytes) -> Keys:

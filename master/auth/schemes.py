@@ -83,6 +83,11 @@ def scram_keys(stored: str, hash_name: str, salt: bytes) -> Keys | None:
     return None
 
 
+def keeps_plain(stored: str) -> bool:
+    """Tell whether the password itself is stored. Raises SchemeError."""
+    return split(stored)[0] in _PLAIN
+
+
 def _parse_keys(scheme: str, text: str) -> Keys:
     """Return keys written as Dovecot does: iterations,salt,stored key,server key."""
     parts = text.split(",")

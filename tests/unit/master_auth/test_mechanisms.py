@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from columba.common.errors import ConfigError
+from columba.common.sasl import scram as messages
 from columba.common.sasl.dovecot import Challenge, Fail, Ok, binding_params
 from columba.common.sasl.oauth import format_bearer
 from columba.common.sasl.plain import format_plain
@@ -30,6 +31,25 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     await made.start()
     yield made
     await made.close()
+
+
+async def test_a_name_costs_the_same_work_known_or_not(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The challenge comes at once, so its time would tell which names there are."""
+    counted: list[str] = []
+    derive = messages.derive
+
+    def counting(hash_name: str, password: str, salt: bytes, iterations: int) -> messages.Keys:
+        counted.append(password)
+        return derive(hash_name, password, salt, iterations)
+
+    monkeypatch.setattr(messages, "derive", counting)
+    for name in ("ann", "cy", "di", "nobody"):
+        counted.clear()
+        first = f"n,,n={name},r=abc".encode()
+        _, verdict = await running.client.begin("SCRAM-SHA-256", PARAMS, first, 10)
+        assert isinstance(verdict, Challenge) and len(counted) == 1
 
 
 async def login(running: Running, *messages: bytes) -> list[Verdict]:
