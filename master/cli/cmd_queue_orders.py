@@ -184,7 +184,7 @@ def register(group: click.Group) -> None:
 def _named(words: Sequence[str], everything: bool) -> str:
     if bool(words) == everything:
         fail("name the mails, or say -A for all", EX_USAGE)
-    return query_of(words)
+    return query_of(words, everything)
 
 
 def _order(

@@ -188,6 +188,8 @@ def test_sieve_check_shows_line_and_column(conf: Path, tmp_path: Path) -> None:
     [
         ("dance",),
         ("queue", "delete"),
+        ("queue", "delete", "--yes", ""),
+        ("queue", "hold", " "),
         ("queue", "delete", "-A", "age>1h"),
         ("queue", "suspend", "age>1h"),
         ("queue", "resume"),
