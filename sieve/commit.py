@@ -49,33 +49,44 @@ class Committer:
         """Commit what is due by these outcomes; return further ones, that must be told beside them."""
         known = tuple(outcomes)
         more: tuple[wire.Outcome, ...] = ()
+        silent: set[str] = set()
         for each in todo:
             outcome = accepted(each.number, known)
             if outcome is None:
                 continue
             until_ns = handoff.deadline_ns
-            await self.write(handoff.id, each.number or "0", each.writes, until_ns)
+            await self.write(handoff.id, each.number or "0", each.writes, until_ns, silent)
             if each.run is not None:
                 more += await self._send_all(handoff, each, outcome)
         return more
 
     async def write(
-        self, id: str, number: str, writes: Iterable[wire.Effect], until_ns: int
+        self,
+        id: str,
+        number: str,
+        writes: Iterable[wire.Effect],
+        until_ns: int,
+        silent: set[str] | None = None,
     ) -> None:
         """Make writes that are due by until_ns, each dict's in one step.
 
-        id "": of no mail, nothing marks that they were made.
+        id "": of no mail, nothing marks that they were made. silent: dicts that did not answer for the same mail; past
+        until_ns they are not waited for again, or the answer would be late by the number of recipients.
         """
         by_dict: dict[str, list[wire.Effect]] = {}
         for effect in writes:
             by_dict.setdefault(effect.dict, []).append(effect)
+        silent = set() if silent is None else silent
         for name, effects in by_dict.items():
             changes = [_change(effect) for effect in effects]
             mark = f"{id or time.time_ns()}/{number}/{_hash(effects)}"
             try:
                 store = self._dicts[name]
+                if name in silent and left_s(until_ns) < LEAST_S:
+                    raise UnavailableError("it did not answer before")
                 await store.commit(mark, changes, self._left_s(until_ns))
             except (KeyError, UnavailableError) as error:
+                silent.add(name)
                 self._event.warning(
                     "An effect is lost", id=id or None, dict=name or "marks", error=str(error)
                 )

@@ -1,10 +1,13 @@
 """Effects: once, when the recipient is accepted, and never for what was refused."""
 
 import time
+from collections.abc import Sequence
 
 import pytest
 
+from columba.common.dict.base import Change
 from columba.common.dict.memory import MemoryDict
+from columba.common.errors import UnavailableError
 from columba.common.hop.mail import Mail
 from columba.common.hop.queue_client import QueueClient
 from columba.common.ipc import wire
@@ -205,3 +208,33 @@ async def test_a_notice_goes_to_its_recipients() -> None:
     ((handoff, mail),) = world.queue.stored.values()
     assert [r.address for r in handoff.recipients] == [b"me@phone.example"]
     assert b"Auto-Submitted: auto-notified" in mail.header
+
+
+class Silent(MemoryDict):
+    """A dict whose server does not answer."""
+
+    asked = 0
+
+    async def commit(self, mark: str, changes: Sequence[Change], timeout_s: float) -> bool:
+        self.asked += 1
+        raise UnavailableError(f"no answer after {timeout_s} s")
+
+
+@pytest.mark.parametrize(("left_s", "asked"), [(-1.0, 1), (10.0, 30)])
+async def test_a_silent_dict_makes_the_answer_late_once(left_s: float, asked: int) -> None:
+    """Of 30 recipients; as long as there is time it is asked for each."""
+    world = World()
+    world.dicts["d"] = silent = Silent()
+    handoff = wire.Handoff(
+        id=ID,
+        step="sieve",
+        deadline_ns=time.monotonic_ns() + int(left_s * 1e9),
+        envelope=wire.Envelope(sender=b"s@far.example"),
+        client=wire.Client(),
+        recipients=(),
+        body=wire.Body(),
+    )
+    todo = [Todo(str(n), (ADD,)) for n in range(30)]
+    await world.committer.commit(handoff, todo, [outcome(str(n), "delivered") for n in range(30)])
+    assert silent.asked == asked
+    assert sum("An effect is lost" in line for line in world.lines) == 30
