@@ -30,6 +30,7 @@ PUT_OFF: Final = (452, "4.5.3")
 JUNK: Final = frozenset(
     {Verb.NOOP, Verb.RSET, Verb.HELP, Verb.VRFY, Verb.EXPN, Verb.HELO, Verb.EHLO, Verb.LHLO}
 )
+TINY_CHUNK: Final = 64  # octets; so are many chunks of fewer that are not the last
 OFFERED_AS: Final = {
     Verb.STARTTLS: "STARTTLS", Verb.AUTH: "AUTH", Verb.BDAT: "CHUNKING", Verb.XCLIENT: "XCLIENT",
     Verb.XFORWARD: "XFORWARD",
@@ -259,7 +260,10 @@ class ServerConnection:
 
     def _count(self, verb: Verb | None, reply: Reply) -> None:
         """Count an error. A recipient that is put off to another transaction is none (RFC 5321 §4.5.3.1.10)."""
-        if verb in JUNK and reply.positive:
+        is_tiny = (
+            verb is Verb.BDAT and self._chunk is not None and self._chunk.chunk_size < TINY_CHUNK
+        )
+        if (is_tiny or verb in JUNK) and reply.positive:
             self._junk += 1
             self._errors += self._junk > self._limits.junk
         is_put_off = (reply.code, reply.enhanced) == PUT_OFF

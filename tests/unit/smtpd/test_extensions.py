@@ -182,6 +182,21 @@ async def test_without_need_there_is_one_answer(world: World, what: str) -> None
     assert await client.ask("NOOP") == "250 2.0.0 Ok"
 
 
+async def test_many_tiny_chunks_become_errors(tmp_path: Path) -> None:
+    """They keep a message and the connection open as long as the client likes."""
+    world = World(tmp_path, junk_command_limit=5, error_limit=2)
+    await world.start()
+    client = await greeted(world)
+    await client.all("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>")
+    replies = []
+    for _ in range(6):
+        await client.say("BDAT 0")
+        replies.append((await client.reply())[:3])
+    assert replies == ["250"] * 6
+    assert (await client.reply()).startswith("421")
+    await world.close()
+
+
 async def test_junk_commands_become_errors(tmp_path: Path) -> None:
     world = World(tmp_path, junk_command_limit=5, error_limit=2)
     await world.start()
