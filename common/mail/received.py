@@ -1,7 +1,7 @@
 """The Received field: how it is written, and loops.
 
-Pure: RFC 5321 §4.4 (time stamp), RFC 3848 and 6531 §3.7 and 8314 §7.4 (`with` and `tls`), RFC 8601 is
-elsewhere. What goes in is checked here: no name that a client gave can end a clause, add one, or add a
+Pure: RFC 5321 §4.4 (time stamp), RFC 3848 and 6531 §3.7 and 8314 §7.4 (`with` and `tls`).
+What goes in is checked here: no name that a client gave can end a clause, add one, or add a
 field. Old fields are counted and searched for own names, never rewritten.
 """
 
