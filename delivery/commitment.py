@@ -2,7 +2,7 @@
 
 An attempt asks `enter` right before end-of-data or the rename into a mailbox; the keeper of the deadline asks
 `close`. Whoever comes first wins, also between threads: after `close` has said yes nothing was and nothing
-will be handed over; after `enter` has said yes the result must be waited for (promises §1.2).
+will be handed over; after `enter` has said yes the result must be waited for (promises §1).
 """
 
 import threading
@@ -18,7 +18,7 @@ class Commitment:
     def __init__(self, clock: Clock, until_ns: int, until_boot_ns: int = 0) -> None:
         """Allow entry until these instants of CLOCK_MONOTONIC and, unless 0, CLOCK_BOOTTIME.
 
-        The latter is the end of the queue owner's lease (promises §7.4); it counts suspended time.
+        The latter is the end of the queue owner's lease (promises §7); it counts suspended time.
         """
         self._clock, self._until_ns, self._boot_ns = clock, until_ns, until_boot_ns
         self._lock = threading.Lock()

@@ -2,7 +2,7 @@
 
 Pure: where in the session, which reply → one Decision. `failed` only from a 5xx to MAIL, RCPT, DATA or the end of
 data (and from null MX and NXDOMAIN, which mx.py names); everything else that is no success is temporary
-(promises §2.5). What is temporary may become queued, refused or deferred: that is the service's business.
+(promises §2). What is temporary may become queued, refused or deferred: that is the service's business.
 Sources: RFC 5321 §4.2, §4.5.3.1.10; RFC 3463.
 """
 
@@ -37,7 +37,7 @@ class Verdict(Enum):
     FAILED = "failed"
     DISCARDED = "discarded"
     TEMPORARY = "temporary"
-    REWORK = "rework"  # dkim-signer makes it 7-bit and calls again, or fails it (promises §6.4)
+    REWORK = "rework"  # dkim-signer makes it 7-bit and calls again, or fails it (promises §6)
 
 
 class Detail(Enum):

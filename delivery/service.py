@@ -48,9 +48,7 @@ from columba.delivery.window import Bounds, Windows
 TICK_S: Final = 1.0
 KEEPER_TICKS: Final = 5
 FENCE_S: Final = 5.0
-HURRY_NS: Final = (
-    19_000_000_000  # promises §1.1: D comes nearer, and we answer ten seconds before it
-)
+HURRY_NS: Final = 19_000_000_000  # promises §1: D comes nearer, and we answer ten seconds before it
 MAIL_THREADS: Final = 8
 BOARD: Final = "down"  # in the service's run folder
 SHARE: Final = 4  # one destination gets at most a quarter of a process (promises §9)

@@ -2,7 +2,7 @@
 
 It reports each recipient's reply; what a reply means is decided in outcome.py. Right before the end of data (the last
 octets of a BDAT chunk as much as the final dot) it asks the Commitment: without it the connection is closed and
-nothing was handed over (promises §1.2). Timeouts are those of RFC 5321 §4.5.3.2, cut by the call's deadline; only the
+nothing was handed over (promises §1). Timeouts are those of RFC 5321 §4.5.3.2, cut by the call's deadline; only the
 answer to the end of data is waited for past it.
 """
 

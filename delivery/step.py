@@ -2,7 +2,7 @@
 
 Before its deadline it answers, always: a try that has not ended its data by then is given up and its recipients
 go to the queue; one that has is in doubt, is waited for on the side, and its late result is settled with the queue
-(promises §1.2). It stores nothing itself: Chain decides between queued, refused and deferred.
+(promises §1). It stores nothing itself: Chain decides between queued, refused and deferred.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from columba.delivery.report import FINAL, log_result, outcome_of
 from columba.delivery.target import NoTargetError, Target, grouped, target_of
 
 STORE_NS: Final = 1_500_000_000  # what storing may take before the call's deadline
-LAST_NS: Final = 5_000_000_000  # with less than this left nobody ends a message (promises §1.1)
+LAST_NS: Final = 5_000_000_000  # with less than this left nobody ends a message (promises §1)
 CLEAN_S: Final = 1.0
 LATE_MAX: Final = 2000
 UNREADABLE: Final = NOT_READ.why
@@ -345,7 +345,7 @@ class DeliveryStep:
         return await self._chain.store(mail, "delivery", why, until_ns, due_in_s, replies=replies)
 
     async def _store_in_doubt(self, mail: Mail) -> StepResult:
-        """Store what a hop may have; where that is not allowed, the fence hears of it (promises §2.2)."""
+        """Store what a hop may have; where that is not allowed, the fence hears of it (promises §2)."""
         handoff = mail.handoff
         if not handoff.recipients:
             return StepResult(())

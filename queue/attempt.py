@@ -3,7 +3,7 @@
 A try begins with a claim, a conditional put, and ends with its result in one conditional put; between the two
 sieve-filter is called with the recorded step. A claim that is found open is of a life that ended: in doubt. When the
 worker of the call dies or is silent the result is in doubt too, and after the second death the message is
-poison: held, and alone in the works when an administrator releases it. (promises §6, §7.4)
+poison: held, and alone in the works when an administrator releases it. (promises §6, §7)
 """
 
 from collections.abc import Awaitable, Callable, Sequence

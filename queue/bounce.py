@@ -3,7 +3,7 @@
 The DSN is mail: a record of its own, stored with If-None-Match under an id that depends on the message, the
 recipients and the kind alone, so that whoever makes it after a crash makes the same one. It resumes at the route
 step and is signed like everything else. What becomes of a DSN that can't be delivered goes to the local
-postmaster, and from there nowhere. (RFC 3461 §6, RFC 3464, promises §2.3)
+postmaster, and from there nowhere. (RFC 3461 §6, RFC 3464, promises §2)
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 They are written while the owner's names are listed, some thousands a page, and read in step with the listing: both
 are in order of names. Nothing rests on them. What is not in one is due now; what one says may be as old as the last
 listing, so that an order given since (a flush) may be lost with the process that was given it. Held records are
-left out, and are looked at. (promises §7.5)
+left out, and are looked at. (promises §7)
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Become responsible: make a message durable, then say so, never the other way round (promises §1.4, §7.1).
+"""Become responsible: make a message durable, then say so, never the other way round (promises §1, §7).
 
 Each (id, number) is stored once. A first store is one conditional put of `env/<owner>/<id>`, with a body of up to
 64 KiB inside; a larger body is an object of its own, written before. When the message is there already, only

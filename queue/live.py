@@ -1,4 +1,4 @@
-"""Reports about a mail that the chain finished while its client waits: durable before the 250 (promises §2.3).
+"""Reports about a mail that the chain finished while its client waits: durable before the 250 (promises §2).
 
 One about the recipients that failed while others were accepted, and those about deliveries, where the sender asked
 for them and no later hop reports (RFC 3461 §5.2.2).

@@ -213,7 +213,7 @@ async def _ask_dict(store: Dict, asked: DictGet | DictAdd | DictNew, timeout_s: 
 
 
 def confirmed(asked: Request, answer: Answer) -> tuple[str, ...]:
-    """Return what an answer proves (promises §2.4): the key of a table, the recipient that a hop has just accepted."""
+    """Return what an answer proves (promises §2): the key of a table, the recipient that a hop has just accepted."""
     match asked, answer:
         case Lookup(key=key), Found():
             return (key,)

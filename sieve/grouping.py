@@ -1,4 +1,4 @@
-"""Which recipients of a stranger may stand in one transaction: those whose results can't part (promises §2.4).
+"""Which recipients of a stranger may stand in one transaction: those whose results can't part (promises §2).
 
 A mail that some recipients get and others don't would need a report to a sender whom nothing vouches for. So
 the route stage is run ahead for each RCPT: recipients of one next hop form a group; one that is delivered here counts

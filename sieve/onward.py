@@ -154,7 +154,7 @@ def groups_of(leaves: Iterable[Leaf], handoff: wire.Handoff) -> list[Group]:
     """Return the calls to make. A hold counts when a mail comes in: what an administrator released goes on.
 
     What leaves goes through dkim-signer, also in a queue run: a route may lead outside that was local before, and
-    a signature may serve no more (promises §6.3, §16).
+    a signature may serve no more (promises §6, §14).
     """
     groups: dict[tuple[object, ...], Group] = {}
     for leaf in leaves:

@@ -1,6 +1,6 @@
 """From the outcomes of all recipients to the one answer to end of data.
 
-Pure: promises §3 and design §3 as one function. The first row that matches wins:
+Pure: promises §3 as one function. The first row that matches wins:
 
     any refused                      4xx, the reason of the first; the accepted ones go to the fence
     all failed                       the common code, else 550, a line for each
@@ -152,5 +152,5 @@ def _shown(outcome: wire.Outcome) -> str:
 
 
 def _line(text: str) -> str:
-    # promises §2.5: hop texts are one line, ASCII, at most 400 octets.
+    # promises §2: hop texts are one line, ASCII, at most 400 octets.
     return clean_line(text.encode("ascii", "backslashreplace").decode())[: limits.HOP_TEXT]

@@ -1,7 +1,7 @@
 """Hand a received message into the chain, and do what its answer demands before the client hears it.
 
 The deadline D is set when the end of data is read; smtpd answers by D - 1 s. The mail of a client that is not
-trusted is never stored from here, because its data stage has not run (promises §2.1).
+trusted is never stored from here, because its data stage has not run (promises §2).
 """
 
 import time
@@ -136,7 +136,7 @@ class Handoff:
             self._answerer.told(told.id, told.outcomes)
 
     def hurry(self, end_ns: int) -> None:
-        """Have every mail in flight answered before the process ends: its D comes nearer (promises §1.1).
+        """Have every mail in flight answered before the process ends: its D comes nearer (promises §1).
 
         Half of what is left is always theirs.
         """
@@ -310,7 +310,7 @@ def is_tls_optional(header: Header) -> bool:
 
 
 def _may_queue(session: Session, transaction: Transaction, unverified: bool) -> wire.MayQueue:
-    # promises §2.2: only where a failure could be reported; a null sender's mail never.
+    # promises §2: only where a failure could be reported; a null sender's mail never.
     if not (transaction.mail.sender and transaction.sender):
         return "no"
     if session.is_trusted:

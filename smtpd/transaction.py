@@ -19,7 +19,7 @@ ACCEPTED: Final = wire.Verdict()
 
 @dataclass(slots=True)
 class Transaction:
-    """What MAIL and RCPT said. id names the message from here on; group is the first recipient's (promises §2.4).
+    """What MAIL and RCPT said. id names the message from here on; group is the first recipient's (promises §2).
 
     sender: the envelope sender, which policy may have changed. effects: of policy's answer to MAIL; the first recipient
     takes them along. hold_until_s is wall time, 0 if the mail may leave at once.

@@ -126,3 +126,16 @@ def test_every_page_is_listed() -> None:
 def test_each_decision_has_a_number_of_its_own() -> None:
     numbers = [path.name[:4] for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md")]
     assert len(numbers) == len(set(numbers))
+
+
+def test_the_promises_that_the_code_cites_have_these_numbers() -> None:
+    page = (ROOT / "docs" / "promises.md").read_text("utf-8")
+    sections = set(re.findall(r"^## (\d+)\. ", page, re.MULTILINE))
+    cited = {
+        number
+        for path in sources()
+        for group in re.findall(r"promises (§[\d.]+(?:, §[\d.]+)*)", path.read_text("utf-8"))
+        for number in re.findall(r"§([\d.]*\d)", group)
+    }
+    assert cited
+    assert cited <= sections

@@ -168,7 +168,7 @@ class Verdict(Frozen, frozen=True, tag="verdict", kw_only=True):
     delay_ms: int = 0
     variables: dict[str, str] = msgspec.field(default_factory=dict)
     group: str = (
-        ""  # rcpt, untrusted clients: recipients of one group have one result (promises §2.4)
+        ""  # rcpt, untrusted clients: recipients of one group have one result (promises §2)
     )
     sender: bytes | None = None  # the envelope sender from now on
     recipients: tuple[bytes, ...] | None = None  # rcpt: instead of the one that was asked about
@@ -216,7 +216,7 @@ class NotStored(Frozen, frozen=True, tag="not_stored", kw_only=True):
 
 
 class Disown(Frozen, frozen=True, tag="disown", kw_only=True):
-    """An Intake whose result its caller does not know must have no effect (promises §1.5).
+    """An Intake whose result its caller does not know must have no effect (promises §1).
 
     It undoes the caller's own alone: what another asked to be stored stays.
     """

@@ -1,4 +1,4 @@
-"""Choose the keys that sign a mail, or why it may not leave (promises §16).
+"""Choose the keys that sign a mail, or why it may not leave (promises §14).
 
 Pure. Policy's wish comes first; submitted mail needs a key for each domain in From, because a signature of
 another domain says nothing about its author; what is forwarded or generated is signed by our own domain. Mail that was

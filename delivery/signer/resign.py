@@ -1,4 +1,4 @@
-"""Whether the signatures that a queued mail has from us still serve, or are to be made anew (promises §6.3).
+"""Whether the signatures that a queued mail has from us still serve, or are to be made anew (promises §6).
 
 Pure. A signature serves while its selector is active here and its x= is a day away: the next hop may keep the mail for
 hours before somebody checks it. One that serves no more is taken out, for a verifier that meets it first would say

@@ -1,4 +1,4 @@
-"""Make the seven-bit copy of a mail of our own, for the hops that take nothing else (promises §6.4).
+"""Make the seven-bit copy of a mail of our own, for the hops that take nothing else (promises §6).
 
 Foreign mail is never rewritten: its signatures would break. The copy stands in memory if it is small, else in a
 spool file of ours, which the caller removes after the final answer.

@@ -138,7 +138,7 @@ class SigningStep:
     async def _without_rework(
         self, mail: Mail, result: StepResult, keys: Sequence[Signer], on_call: OnCall | None
     ) -> StepResult:
-        """Where a hop takes no 8 bits, send our own mail once more in 7, and fail foreign mail (promises §6.4)."""
+        """Where a hop takes no 8 bits, send our own mail once more in 7, and fail foreign mail (promises §6)."""
         numbers = {o.number for o in result.outcomes if o.kind == "rework"}
         if not numbers:
             return result

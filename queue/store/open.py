@@ -1,6 +1,6 @@
 """From the queue's settings to a store.
 
-A store that other machines can reach must be encrypted (promises §7.6), and is tried out before anything rests on it
+A store that other machines can reach must be encrypted (promises §7), and is tried out before anything rests on it
 (probe.py). What is wrong is one line, a ConfigError; a server that does not answer is UnavailableError.
 """
 

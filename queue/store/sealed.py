@@ -1,4 +1,4 @@
-"""A store whose objects are encrypted at rest; the store below sees nothing of the mail (promises §7.6).
+"""A store whose objects are encrypted at rest; the store below sees nothing of the mail (promises §7).
 
 Leases and the probe's objects stay as they are: they hold no mail, and who looks after a cluster must be able to read
 them. What stands there unencrypted is refused unless `reads_plain` says otherwise, for the days after a change.

@@ -28,7 +28,7 @@ def rcpt(conversation: Conversation, command: Rcpt) -> Result:
 
 
 def _must_stand_alone(conversation: Conversation, transaction: Transaction) -> bool:
-    """promises §2.4: mail of the null sender has one recipient, for nobody could hear of one that failed."""
+    """promises §2: mail of the null sender has one recipient, for nobody could hear of one that failed."""
     return not transaction.sender and conversation.session.role is not Role.LMTP
 
 
@@ -39,7 +39,7 @@ def _is_strange(conversation: Conversation) -> bool:
 
 
 def _parts(conversation: Conversation, transaction: Transaction, group: str) -> bool:
-    """Tell whether a further recipient's result may part from the first one's, unheard (promises §2.4).
+    """Tell whether a further recipient's result may part from the first one's, unheard (promises §2).
 
     Who asked for PRDR hears of each recipient on its own.
     """

@@ -1,4 +1,4 @@
-"""What replies mean: the table of promises §2.5."""
+"""What replies mean: the table of promises §2."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which keys sign what (promises §16)."""
+"""Which keys sign what (promises §14)."""
 
 import msgspec
 import pytest
