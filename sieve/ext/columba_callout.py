@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from columba.sieve.ext.columba_parts import AS_TAG, put_result, result_variable
-from columba.sieve.ext.columba_route import CHECKS, KIND, PORT_LAST
+from columba.sieve.ext.columba_route import CHECKS, KIND, PORT_LAST, host_and_port
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.stage import Stage
@@ -44,13 +44,14 @@ def build_callout(compiler: Compiler, bound: Bound) -> Code | None:
         return found
 
     def question_of(run: Run) -> Callout:
-        target = value(run, "domain" if kind == "mx" else kind)
+        target, said_port = host_and_port(value(run, "domain" if kind == "mx" else kind))
         is_path = target.startswith("/")
         first = str(run.envelope.recipients[0]) if run.envelope.recipients else ""
         return replace(
             question,
             host="" if is_path else target,
             path=target if is_path else "",
+            port=question.port or said_port,
             tls=value(run, "tls") or "may",
             sender=clean(str(run.envelope.sender or "")) if shows_sender else value(run, "sender"),
             recipient=value(run, "recipient") or clean(first),

@@ -53,6 +53,7 @@ _MAILDIR: Final = re.compile(
 )
 _SOCKET: Final = re.compile(r"/[^\x00-\x1f\x7f]{1,106}")
 PORT_LAST: Final = 65535
+_WITH_PORT: Final = re.compile(r"(.+):([0-9]{1,5})")
 # The least and the most of each number.
 _NUMBERS: Final = {"port": (1, PORT_LAST), "concurrency": (1, 10_000), "timeout": (5, 86_400)}
 _NONE: Final = constant_text("")
@@ -67,9 +68,20 @@ def _is_tls(value: str) -> bool:
     return value in get_args(TlsDemand)
 
 
+def host_and_port(text: str) -> tuple[str, int]:
+    """Split what :relay and :lmtp take, "host" or "host:port"; port 0: none is said. A path has none."""
+    found = None if text.startswith("/") else _WITH_PORT.fullmatch(text)
+    is_port = found is not None and _is_host(found[1]) and 0 < int(found[2]) <= PORT_LAST
+    return (found[1], int(found[2])) if found is not None and is_port else (text, 0)
+
+
+def _is_hop(value: str) -> bool:
+    return _is_host(host_and_port(value)[0])
+
+
 CHECKS: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
-    "relay": (_is_host, "a host name or an [address]"),
-    "lmtp": (lambda v: _is_host(v) or bool(_SOCKET.fullmatch(v)), "a host or an absolute path"),
+    "relay": (_is_hop, "a host name or an [address]"),
+    "lmtp": (lambda v: _is_hop(v) or bool(_SOCKET.fullmatch(v)), "a host or an absolute path"),
     "maildir": (lambda v: bool(_MAILDIR.fullmatch(v)), "a path below the mail root"),
     "domain": (_is_host, "a domain"),
     "source": (lambda v: bool(_ADDRESS.fullmatch(v)), "an IP address"),
@@ -158,10 +170,13 @@ def _code(
     def run_route(run: Run) -> int:
         target = value(run, kind) if kind in CHECKS else value(run, "domain")
         is_path = kind == "maildir" or (kind == "lmtp" and target.startswith("/"))
+        said_port = 0
+        if kind in ("relay", "lmtp"):
+            target, said_port = host_and_port(target)
         action = RouteTo(
             kind=cast(RouteKind, kind),
             host="" if is_path else target,
-            port=numbers["port"],
+            port=numbers["port"] or said_port,
             path=target if is_path else "",
             tls=cast(TlsDemand, value(run, "tls") or "may"),
             source=value(run, "source"),
