@@ -232,6 +232,9 @@ class Conversation:
             case "ehlo" | "helo" | "lhlo":
                 await self._hello(argument)
             case "starttls" if self._hop.tls and not self._tls:
+                transport = self._writer.transport
+                assert isinstance(transport, asyncio.Transport)
+                transport.pause_reading()  # the handshake must not be read as a command
                 await self._do("starttls")
                 await self._writer.start_tls(self._hop.tls)
                 self._tls = True
