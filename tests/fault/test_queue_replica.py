@@ -35,7 +35,7 @@ queue_probe_max = 1 secs
 class Cluster:
     """Machines a, b, c; between each two a link in each direction. The last may be a witness."""
 
-    def __init__(self, peers: Peers, folder: Path, hop: Hop, witness: bool) -> None:
+    def __init__(self, folder: Path, hop: Hop, witness: bool) -> None:
         self.keys = {name: zmq.curve_keypair() for name in NAMES}
         self.ports = dict(zip(NAMES, free_ports(len(NAMES)), strict=True))
         self.links = {
@@ -46,8 +46,14 @@ class Cluster:
         }
         self._witness = "c" if witness else ""
         self._pool = ThreadPoolExecutor(len(NAMES))  # a server ends with the thread that began it
-        made = self._pool.map(lambda name: self._start(folder / name, name, hop), NAMES)
-        self.stacks = {name: peers.keep(stack) for name, stack in zip(NAMES, made, strict=True)}
+        begun = {name: self._pool.submit(self._start, folder / name, name, hop) for name in NAMES}
+        self.stacks: dict[str, Stack] = {}
+        try:
+            for name, stack in begun.items():
+                self.stacks[name] = stack.result(120)
+        except BaseException:
+            self.close()
+            raise
 
     def cut(self, name: str, *others: str) -> None:
         """Cut a machine off from others."""
@@ -90,9 +96,9 @@ def hop(peers: Peers) -> Hop:
 
 
 @pytest.fixture
-def cluster(peers: Peers, hop: Hop, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+def cluster(hop: Hop, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     with open_folder() as folder, contextlib.ExitStack() as stack:
-        made = Cluster(peers, folder, hop, getattr(request, "param", False))
+        made = Cluster(folder, hop, getattr(request, "param", False))
         stack.callback(made.close)
         yield made
 
