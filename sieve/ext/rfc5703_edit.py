@@ -3,12 +3,14 @@
 Pure. An edit makes another message. Octets outside of what is replaced stay as they are.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
-from columba.common.mail.addresses import parse_mailboxes
+from columba.common.mail.addresses import Mailbox, parse_mailboxes
 from columba.common.mail.compose import address_field
-from columba.common.mail.header import Header, field, split_message
+from columba.common.mail.date import format_date
+from columba.common.mail.header import Header, field, fold, split_message
 from columba.common.mail.words import decode_words
 from columba.sieve.core.fields import current_parts
 from columba.sieve.ext.rfc5230_vacation import is_mailbox
@@ -17,11 +19,15 @@ from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.stage import CONTENT
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import GO, Code, plain
+from columba.sieve.run.envelope import parse_path
 from columba.sieve.run.message import Message
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import clean
 
 _CONTENT: Final = "content-"
+# What an enclosing message keeps unasked: where the mail has been, and its subject.
+_KEPT: Final = frozenset({"return-path", "received", "delivered-to", "subject"})
+_STRUCTURE: Final = frozenset({"mime-version", "content-type", "content-transfer-encoding"})
 _TEXT: Final = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
 
 
@@ -43,7 +49,7 @@ def build_replace(compiler: Compiler, bound: Bound) -> Code | None:
         if not part.number:
             header = _typed(message.header, head)
             if subject_text is not None:
-                header = _said(header, "Subject", subject_text.get(run))
+                header = _said(_preserved(header, "Subject"), "Subject", subject_text.get(run))
             if sender_text is not None:
                 header = _from(header, sender_text.get(run))
             run.message = _made(message, header, content)
@@ -71,13 +77,9 @@ def build_enclose(compiler: Compiler, bound: Bound) -> Code | None:
         inner = message.header.raw + b"\r\n" + message.read_body()
         words = clean(text.get(run)).encode("utf-8")
         boundary = b"enclosed-" + sha256(words + inner).hexdigest()[:32].encode()
-        kept = [f.raw for f in message.header if not f.name.lower().startswith(_CONTENT)]
-        header = Header(b"".join(kept)).remove("MIME-Version")
+        header = _outer(run, [clean(each.get(run)) for each in fields])
         if subject_text is not None:
             header = _said(header, "Subject", subject_text.get(run))
-        for each in fields:
-            name, _, value = clean(each.get(run)).partition(":")
-            header = _said(header, name.strip(), value)
         kind = b'Content-Type: multipart/mixed; boundary="' + boundary + b'"\r\n'
         body = (
             b"--%s\r\n%s\r\n%s\r\n--%s\r\nContent-Type: message/rfc822\r\n\r\n%s\r\n--%s--\r\n"
@@ -87,6 +89,35 @@ def build_enclose(compiler: Compiler, bound: Bound) -> Code | None:
         return GO
 
     return plain(run_enclose)
+
+
+def _outer(run: Run, wanted: Sequence[str]) -> Header:
+    """Return the new message's fields: the trace, the subject, and what is asked for by name.
+
+    Date and From are made when they aren't asked for: now, and the user (RFC 5703 §6). `Name: value` sets
+    a field.
+    """
+    names = {word.strip().lower() for word in wanted if ":" not in word}
+    old = run.message.header
+    kept = [f.raw for f in old if f.name.lower() in (names | _KEPT) - _STRUCTURE]
+    header = Header(b"".join(kept))
+    if "date" not in names:
+        header = header.append(fold("Date", format_date(run.wall_s).encode()))
+    if "from" not in names:
+        header = header.append(_user_field(run))
+    for word in wanted:
+        name, colon, value = word.partition(":")
+        header = _said(header, name.strip(), value) if colon else header
+    return header
+
+
+def _user_field(run: Run) -> bytes:
+    """The user runs the script; without one, who wrote the message stays its author."""
+    user = parse_path(run.limits.options.get("sieve_user_email", ""))
+    known = [path for path in (user, *run.envelope.recipients) if path and not path.is_null]
+    if known:
+        return address_field("From", (Mailbox("", known[0].local, known[0].domain),))
+    return b"".join(f.raw for f in run.message.header.get_all("from"))
 
 
 def _is_right(compiler: Compiler, bound: Bound) -> bool:
@@ -124,7 +155,15 @@ def _said(header: Header, name: str, text: str) -> Header:
 
 def _from(header: Header, text: str) -> Header:
     boxes = parse_mailboxes(clean(text).encode("utf-8"))
-    return header.remove("From").append(address_field("From", boxes)) if boxes else header
+    if not boxes:
+        return header
+    return _preserved(header, "From").remove("From").append(address_field("From", boxes))
+
+
+def _preserved(header: Header, name: str) -> Header:
+    """RFC 5703 §5: the field that gives way stays under another name."""
+    known = [b"Original-" + f.raw for f in header.get_all(name)]
+    return header.append(*known)
 
 
 _TEXT_ARGUMENT: Final = (Positional(Kind.STRING, "text"),)

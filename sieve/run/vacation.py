@@ -62,6 +62,7 @@ def reply_to(run: Run, message: Message, action: Vacation, host: str, id: str) -
     is_named = is_yes(options, "sieve_vacation_send_from_recipient")
     sender = Path(me.local, me.domain) if is_named else NULL_PATH
     raw, body = _content(action)
+    version = b"" if "MIME-Version" in Header(raw) else b"MIME-Version: 1.0\r\n"
     fields = [
         *common_fields(id, host, run.wall_s, AutoSubmitted.REPLIED),
         field("X-Sieve", "Columba Sieve"),
@@ -70,7 +71,7 @@ def reply_to(run: Run, message: Message, action: Vacation, host: str, id: str) -
         field("Subject", _subject(message, action, options)),
         *_references(message),
         b"Precedence: bulk\r\n",
-        b"MIME-Version: 1.0\r\n",
+        version,
         raw,
     ]
     return ReplyMail(Header(b"".join(fields)), body, sender, to)

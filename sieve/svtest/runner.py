@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Final
 
+from columba import __version__
 from columba.common.ipc.wire import Client
 from columba.sieve.engine import compile_script
 from columba.sieve.ext.registry import language
@@ -32,7 +33,10 @@ EXIT_PASSED: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_ABORTED: Final = 2
 CLIENT: Final = Client(ip="192.0.2.1", name="client.example.net", helo="client.example.net")
-VENDOR_ITEMS: Final = {
+# The tester plays a delivery agent: its scripts run after the mail was accepted.
+TESTER_ITEMS: Final = {
+    "phase": "post",
+    "version": __version__,
     "vnd.dovecot.default-mailbox": INBOX,
     "vnd.dovecot.username": USER,
 }
@@ -77,7 +81,7 @@ def run_file(path: FilePath, time_limit_s: int = 0) -> FileResult:
     if isinstance(script, CompileErrors):
         print(script.render(), file=sys.stderr)
         return FileResult(path, tuple(cases), "the file does not compile")
-    suite = Suite(path, suite_language, cases, dict(environment(CLIENT, HOST)) | VENDOR_ITEMS)
+    suite = Suite(path, suite_language, cases, dict(environment(CLIENT, HOST)) | TESTER_ITEMS)
     limits = Limits(cpu_ms=time_limit_s * 1000) if time_limit_s else TESTER_LIMITS
     inputs = Inputs(
         clock=clock_ns,
