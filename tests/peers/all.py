@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from tests.peers.dovecot import Dovecot
 from tests.peers.exim import Exim
+from tests.peers.haproxy import Haproxy, Way
 from tests.peers.hop import FEATURES, Hop
 from tests.peers.names import Names
 from tests.peers.opendkim import SigningMilter
@@ -125,6 +126,10 @@ class Peers:
     def opensmtpd(self, relay: str) -> OpenSmtpd:
         """Start a private OpenSMTPD; see OpenSmtpd."""
         return self.keep(OpenSmtpd(self.folder, relay))
+
+    def haproxy(self, *ways: Way, source: str = "127.0.0.1") -> Haproxy:
+        """Start a private HAProxy; see Haproxy."""
+        return self.keep(Haproxy(self.folder, ways, source))
 
     def names(self, zones: Mapping[str, str], *, signed: bool = False) -> Names:
         """Start a name server; see Names."""

@@ -63,6 +63,7 @@ class Transaction:
     prdr: bool = False
     chunked: bool = False
     recipients: list[str] = field(default_factory=list)
+    wishes: dict[str, str] = field(default_factory=dict)  # each recipient's parameters of RCPT
     message: bytes = b""
     dot_s: float = 0.0
     replied_s: float = 0.0
@@ -252,7 +253,7 @@ class Conversation:
                 self._hop.transactions.append(self._current)
                 await self._do("mail")
             case "rcpt":
-                await self._recipient(_address(argument))
+                await self._recipient(_address(argument), argument.partition(">")[2].strip())
             case "data":
                 await self._data()
             case "bdat" if "CHUNKING" in self._hop.features:
@@ -279,11 +280,12 @@ class Conversation:
         text = "\r\n".join(f"250-{line}" for line in lines[:-1]) + f"\r\n250 {lines[-1]}"
         await self._do("ehlo", plain=text)
 
-    async def _recipient(self, address: str) -> None:
+    async def _recipient(self, address: str, wishes: str) -> None:
         """Answer RCPT and remember an accepted one."""
         reply = await self._do("rcpt", address)
         if self._current and reply.startswith("2"):
             self._current.recipients.append(address)
+            self._current.wishes[address] = wishes
 
     async def _data(self) -> None:
         """Read the message and answer its end, once per recipient with LMTP."""

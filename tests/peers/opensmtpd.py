@@ -1,4 +1,4 @@
-"""A private OpenSMTPD that relays to a hop: no PIPELINING, DSN, SIZE."""
+"""A private OpenSMTPD that relays to a hop: no PIPELINING, DSN, SIZE. It uses TLS where it is offered."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ class OpenSmtpd:
         config = self.folder / "smtpd.conf"
         config.write_text(
             f"listen on 127.0.0.1 port {self.port} hostname mx.opensmtpd.test\n"
-            f'action "out" relay host smtp://{relay}\n'
+            f'action "out" relay host smtp://{relay} helo mx.opensmtpd.test\n'
             'match from any for domain "refused.test" reject\n'
             'match from any for any action "out"\n'
         )
