@@ -16,7 +16,8 @@ FOLDERS = (*CODE, "tests", "bench", "docs", "etc")
 CITED_IN = (".py", ".sieve", ".lark", ".md", ".conf")
 CITATION = re.compile(r"\bRFC[ -]?(\d{3,5})\b")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
-COLUMNS = ["rfc", "title", "done", "module", "test", "note"]
+COLUMNS = ["rfc", "section", "title", "done", "module", "test", "note"]
+SECTION = re.compile(r"[1-9]\d*(\.[1-9]\d*)*")
 
 
 def matrix() -> list[dict[str, str]]:
@@ -43,24 +44,55 @@ def test_every_cited_standard_is_in_the_matrix() -> None:
     assert not missing, f"add a line to docs/rfc.tsv for: {missing}"
 
 
+def place(row: dict[str, str]) -> tuple[int, ...]:
+    """Return where a row stands: by the numbers of its standard and section, the whole document first."""
+    return (int(row["rfc"]), *(int(number) for number in row["section"].split(".") if number))
+
+
+def name_of(row: dict[str, str]) -> str:
+    return f"{row['rfc']}-{row['section']}" if row["section"] else row["rfc"]
+
+
 def test_the_matrix_is_well_formed() -> None:
     rows = matrix()
     assert list(rows[0]) == COLUMNS
-    numbers = [int(row["rfc"]) for row in rows]
-    assert numbers == sorted(set(numbers))
+    places = [place(row) for row in rows]
+    assert places == sorted(set(places))
     assert {row["done"] for row in rows} <= {"yes", "partly", "no"}
+    for row in rows:
+        assert not row["section"] or SECTION.fullmatch(row["section"]), name_of(row)
+        assert row["title"], name_of(row)
 
 
-@pytest.mark.parametrize("row", matrix(), ids=lambda row: row["rfc"])
+def test_a_standard_is_done_as_its_sections_are() -> None:
+    whole = {row["rfc"]: row["done"] for row in matrix() if not row["section"]}
+    states: dict[str, set[str]] = {}
+    for row in matrix():
+        assert row["rfc"] in whole, f"RFC {row['rfc']} has sections and no row of its own"
+        if row["section"]:
+            states.setdefault(row["rfc"], set()).add(row["done"])
+    for rfc, found in states.items():
+        expected = next(iter(found)) if len(found) == 1 else "partly"
+        assert whole[rfc] == expected, f"RFC {rfc} is {expected} by its sections"
+
+
+def test_a_section_that_lacks_something_says_what() -> None:
+    sections = [row for row in matrix() if row["section"] and row["done"] != "yes"]
+    silent = [name_of(row) for row in sections if not row["note"]]
+    assert not silent, f"say in the note what is missing of: {silent}"
+
+
+@pytest.mark.parametrize("row", matrix(), ids=name_of)
 def test_what_is_done_names_a_module_and_a_test(row: dict[str, str]) -> None:
+    standard = f"RFC {name_of(row)}"
     if row["done"] == "no":
         assert not row["test"], "what has a test is not undone"
         return
     for column in ("module", "test"):
-        assert row[column], f"RFC {row['rfc']} names no {column}"
+        assert row[column], f"{standard} names no {column}"
         for name in row[column].split():
             path, _, inside = name.partition("::")
-            assert (ROOT / path).exists(), f"RFC {row['rfc']}: no {path}"
+            assert (ROOT / path).exists(), f"{standard}: no {path}"
             assert not inside or f"def {inside}(" in (ROOT / path).read_text()
     if row["done"] == "yes":
         cited = any(
@@ -68,7 +100,7 @@ def test_what_is_done_names_a_module_and_a_test(row: dict[str, str]) -> None:
             for name in row["module"].split()
             if (ROOT / name).is_file()
         )
-        assert cited, f"RFC {row['rfc']} is not cited in {row['module']}"
+        assert cited, f"{standard} is not cited in {row['module']}"
 
 
 def promises() -> list[list[str]]:

@@ -4,7 +4,7 @@ Pure: answers and a source of randomness go in; a list of hosts or one reason wh
 out. It never decides that mail is refused for good except where the DNS says so for certain: a name
 that does not exist, a null MX, or a best MX that is this server. Whatever may be a passing fault of the DNS is
 temporary.
-Sources: RFC 5321 §5.1, RFC 7505 (null MX), RFC 3463 (enhanced codes).
+Sources: RFC 5321 §5.1, RFC 7505 (null MX), RFC 7504 (556), RFC 3463 (enhanced codes).
 """
 
 from collections.abc import Callable, Iterable, Sequence

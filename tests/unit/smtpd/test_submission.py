@@ -225,4 +225,5 @@ async def test_vrfy_by_policy(tmp_path: Path, policy: str, code: str) -> None:
     client = await greeted(world)
     assert (await client.ask("VRFY joe@b.example")).startswith(code)
     assert (await client.ask("EXPN staff")).startswith("502 5.5.1")
+    assert (await client.ask("HELP VRFY")).startswith("214 2.0.0")
     await world.close()
