@@ -215,6 +215,20 @@ def judged(verdict: wire.Verdict, ok: Reply) -> Response:
     return say(Reply(verdict.code, verdict.enhanced, (text,)), _after(verdict.code))
 
 
+def log_refused(conversation: Conversation, stage: str, reply: Reply) -> None:
+    """Write what a script of a stage without a recipient refused, as is done for recipients."""
+    session = conversation.session
+    conversation.shared.event.info(
+        "Client refused",
+        stage=stage,
+        session=session.id,
+        ip=session.ip,
+        login=session.login or None,
+        helo=session.helo or None,
+        reply=reply.one_line(),
+    )
+
+
 def delay_s(verdict: wire.Verdict) -> float:
     """Return how long to wait before the answer, in seconds."""
     return min(verdict.delay_ms / 1000, DELAY_MAX_S)

@@ -8,7 +8,7 @@ import asyncio
 
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
-from columba.smtpd.conversation import Conversation, delay_s, judged
+from columba.smtpd.conversation import Conversation, delay_s, judged, log_refused
 from columba.smtpd.session import Role
 
 
@@ -37,6 +37,7 @@ async def opening(conversation: Conversation) -> Reply:
         await asyncio.sleep(delay_s(verdict))
         reply = judged(verdict, codes.OK).replies[0]
         if not reply.positive:
+            log_refused(conversation, "connect", reply)
             return reply
         return _talked_first(conversation) or greeting(conversation)
     return greeting(conversation)

@@ -15,7 +15,15 @@ from columba.common.sasl.scram import PLUS
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply, clean_line
 from columba.common.smtp.command import Auth
-from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, say
+from columba.smtpd.conversation import (
+    Conversation,
+    Response,
+    Result,
+    delay_s,
+    judged,
+    log_refused,
+    say,
+)
 from columba.smtpd.peers.dovecot import AuthClient, Verdict
 
 CANCELLED: Final = b"*"
@@ -131,6 +139,7 @@ async def _judge(conversation: Conversation, number: int, verdict: Verdict) -> R
     await asyncio.sleep(delay_s(asked))
     response = judged(asked, codes.AUTHENTICATED)
     if not response.replies[0].positive:
+        log_refused(conversation, "auth", response.replies[0])
         session.login = ""
         shared.presence.changed(session)
     return response

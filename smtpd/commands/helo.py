@@ -5,7 +5,15 @@ import asyncio
 from columba.common.smtp import extensions
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.command import Hello, Verb
-from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, say
+from columba.smtpd.conversation import (
+    Conversation,
+    Response,
+    Result,
+    delay_s,
+    judged,
+    log_refused,
+    say,
+)
 
 
 def hello(conversation: Conversation, command: Hello) -> Result:
@@ -24,7 +32,9 @@ async def _asked(conversation: Conversation, command: Hello) -> Response:
     )
     await asyncio.sleep(delay_s(verdict))
     if verdict.action != "accept":
-        return judged(verdict, extensions.ehlo_reply("", extensions.NONE))
+        response = judged(verdict, extensions.ehlo_reply("", extensions.NONE))
+        log_refused(conversation, "helo", response.replies[0])
+        return response
     return say(_greet(conversation, command))
 
 

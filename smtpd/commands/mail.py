@@ -77,16 +77,21 @@ async def _owned(conversation: Conversation, transaction: Transaction, owners: T
             return await _asked(conversation, transaction)
         return say(_opened(conversation, transaction) or codes.SENDER_OK)
     reply = codes.NOT_YOURS if found is Ownership.FOREIGN else codes.LOCAL_ERROR
-    shared.event.info(
+    _log_refused(conversation, transaction, reply)
+    return say(reply)
+
+
+def _log_refused(conversation: Conversation, transaction: Transaction, reply: Reply) -> None:
+    session = conversation.session
+    conversation.shared.event.info(
         "Sender refused",
         id=transaction.id,
         session=session.id,
         ip=session.ip,
-        login=session.login,
-        sender=sender.decode("utf-8", "replace"),
+        login=session.login or None,
+        sender=transaction.mail.sender.decode("utf-8", "replace") or "<>",
         reply=reply.one_line(),
     )
-    return say(reply)
 
 
 async def _asked(conversation: Conversation, transaction: Transaction) -> Response:
@@ -95,6 +100,8 @@ async def _asked(conversation: Conversation, transaction: Transaction) -> Respon
     )
     await asyncio.sleep(delay_s(verdict))
     response = judged(verdict, codes.SENDER_OK)
+    if not response.replies[0].positive:
+        _log_refused(conversation, transaction, response.replies[0])
     transaction.begun(verdict)
     if response.replies[0].positive and (problem := _opened(conversation, transaction)):
         return say(problem)

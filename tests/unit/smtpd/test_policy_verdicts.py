@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from columba.common.ipc import wire
-from tests.fakes.smtpd_world import World, greeted
+from tests.fakes.smtpd_world import World, greeted, unread
 
 EFFECT = wire.Effect(kind="add", key="k", dict="d")
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n.\r\n"
@@ -117,3 +117,28 @@ async def test_a_delay_is_kept_and_a_disconnect_closes(world: World) -> None:
     assert time.monotonic() - began >= 0.3
     with pytest.raises(EOFError):
         await client.reply()
+
+
+@pytest.mark.parametrize(
+    ("stage", "said", "words"),
+    [
+        ("connect", [], "Client refused: stage=connect"),
+        ("helo", ["EHLO x"], "Client refused: stage=helo"),
+        ("mail", ["EHLO x", "MAIL FROM:<a@b>"], "Sender refused: id="),
+    ],
+)
+async def test_what_a_script_refuses_before_recipients_is_in_the_log(
+    tmp_path: Path, stage: str, said: list[str], words: str
+) -> None:
+    changed = {f"sieve_{stage}": f"/{stage}.sieve", "trusted_networks": ["127.0.0.0/8"]}
+    world = World(tmp_path, **changed)
+    world.verdict = wire.Verdict(action="reply", code=550, enhanced="5.7.1", text="Go away")
+    await world.start("smtp")
+    client = await unread(world)
+    await client.reply()
+    for line in said:
+        await client.ask(line)
+    (line,) = [line for line in world.lines if " refused: " in line]
+    assert words in line and "ip=127.0.0.1" in line
+    assert 'reply="550 5.7.1 Go away"' in line
+    await world.close()
