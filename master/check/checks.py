@@ -33,7 +33,7 @@ def check_services(names: list[str], resolver: Resolver) -> None:
             raise written.error(f"services: Unknown service: {name}{resolver.service_hint(name)}")
 
 
-def check_service(name: str, service: ServiceSettings, section: Section) -> None:
+def check_service(name: str, service: ServiceSettings, section: Section, root: Section) -> None:
     """Raise ConfigError for limits that contradict each other."""
 
     def fail(key: str, text: str) -> ConfigError:
@@ -65,7 +65,7 @@ def check_service(name: str, service: ServiceSettings, section: Section) -> None
         listeners: dict[str, Listening] = getattr(service, kind)
         for key, listener in listeners.items():
             where = section.sections[kind][key]
-            _check_words(f"service({name}): {kind} {key}", listener, (where, section))
+            _check_words(f"service({name}): {kind} {key}", listener, (where, section, root))
 
 
 def _check_words(what: str, listener: Listening, scopes: tuple[Section, ...]) -> None:
@@ -107,6 +107,18 @@ def check_tls(master: MasterSettings, resolver: Resolver) -> None:
         if not tls.ssl_cert_file or not tls.ssl_key_file:
             section = resolver.root.sections["local_name"][name]
             raise section.error(f"local_name {name}: ssl_cert_file and ssl_key_file must be set")
+
+
+def check_trusted(networks: list[str], resolver: Resolver) -> None:
+    """Raise ConfigError for a word of trusted_networks that is no network."""
+    for word in networks:
+        try:
+            ipaddress.ip_network(word, strict=False)
+        except ValueError as error:
+            scopes = (resolver.service_section("smtpd"), resolver.root)
+            found = (scope.values.get("trusted_networks") for scope in scopes)
+            where = next((value for value in found if value), resolver.root)
+            raise where.error(f"trusted_networks: {error}") from None
 
 
 def check_ssl(

@@ -17,10 +17,17 @@ from columba.common.config.parser import Section
 from columba.common.config.resolve import Frozen, Resolver, Schema, World
 from columba.common.config.schema import declarations
 from columba.master.builtin import CONFIG, SERVICES
-from columba.master.check.checks import check_service, check_services, check_ssl, check_tls
+from columba.master.check.checks import (
+    check_service,
+    check_services,
+    check_ssl,
+    check_tls,
+    check_trusted,
+)
 from columba.master.check.contents import check_contents
 from columba.master.compiled import Compiled
 from columba.master.settings import MasterSettings, ServiceSettings
+from columba.smtpd.settings import Settings as SmtpdSettings
 
 ALWAYS: Final = ("anvil", "log")
 SCRIPT_SETTINGS: Final = frozenset(declarations(Scripts))
@@ -68,9 +75,11 @@ def compile_config(path: str, contents: bool = True) -> Compiled:
     for name in names:
         frozen = resolver.service(name)
         service, section = thaw(ServiceSettings, frozen), resolver.service_section(name)
-        check_service(name, service, section)
+        check_service(name, service, section, resolver.root)
         check_ssl(name, service, section, has_certificate=has_certificate)
         services[name], settings[name] = frozen, resolver.settings(name)
+        if name == "smtpd":
+            check_trusted(thaw(SmtpdSettings, settings[name]).trusted_networks, resolver)
         if name == "sieve":
             settings[name]["script_texts"] = dict(script_texts(settings[name]))
         stamps = [each for path in resolver.paths(name) for each in _stamps(path)]

@@ -20,14 +20,26 @@ from columba.master.cli.state import State, fail
 @click.option("-a", "mode", flag_value="all", help="All settings.")
 @click.option("-d", "mode", flag_value="defaults", help="The built-in defaults.")
 @click.option("-P", "secrets", is_flag=True, help="Show secrets too.")
+@click.option(
+    "--check", is_flag=True, help="Look at all that a start looks at; print nothing if it is good."
+)
 @click.option("--docs", is_flag=True, help="Print the page of all settings.")
 @click.pass_obj
-def config(state: State, names: tuple[str, ...], mode: str, secrets: bool, docs: bool) -> None:
-    """Show settings; NAMES are settings, or sections as service/smtpd. Ends with 78 if the file is broken."""
+def config(
+    state: State, names: tuple[str, ...], mode: str, secrets: bool, docs: bool, check: bool
+) -> None:
+    """Show settings; NAMES are settings, or sections as service/smtpd. Ends with 78 if the file is broken.
+
+    What is shown may name files that can't be used; --check opens them: scripts, tables, certificates, keys.
+    """
     if docs:
         click.echo(settings_page(schema()), nl=False)
         return
     try:
+        if check:
+            for warning in compile_config(state.config).warnings:
+                click.echo(f"Warning: {warning}", err=True)
+            return
         resolver = builtin() if mode == "defaults" else open_config(state.config)[0]
         view = View(resolver, builtin() if mode == "changed" and not names else None, secrets)
         if names:

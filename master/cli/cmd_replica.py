@@ -52,7 +52,7 @@ def status(state: State) -> None:
     try:
         members = plan_store(thaw(Settings, open_config(state.config)[0].settings("queue"))).where
         if not isinstance(members, Members):
-            fail("queue_url is none of replica:", EX_CONFIG)
+            fail("the queue is not kept by replicas: queue_url is not replica:PATH", EX_CONFIG)
         lines = Lines(members.peers, read_keys(members))
     except ConfigError as error:
         fail(f"Error in configuration file {error}", error.exit_code)

@@ -92,6 +92,8 @@ def _scripts(file: Path, stage: str | None) -> list[tuple[Path, Stage]]:
         if not named:
             fail(f"{file}: no script of a stage is in it", EX_UNAVAILABLE)
         return named
+    if not file.exists():
+        fail(f"{file}: No such file or directory", EX_UNAVAILABLE)
     if stage is None and not _is_stage(file):
         fail(f"{file}: say with --stage when it runs", EX_DATAERR)
     return [(file, Stage(stage or file.stem))]

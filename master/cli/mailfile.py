@@ -121,7 +121,9 @@ class Reader:
             elif b":" in line:
                 fields.append(line)
             else:
-                raise MailFileError(f"this is no field of a header: {line[:60]!r}")
+                raise MailFileError(
+                    f"this is no field of a header: {line[:60].decode('ascii', 'replace').rstrip()!r}"
+                )
             self._next = self._file.readline(LINE_MAX)
         self._next = self._file.readline(LINE_MAX)
         own = b"".join(f for f in fields if not f.lower().startswith(_OURS))

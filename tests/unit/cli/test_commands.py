@@ -84,6 +84,23 @@ def test_a_broken_configuration_is_said_with_its_line(conf: Path) -> None:
         )
 
 
+def test_config_check_looks_into_the_files_that_are_named(conf: Path, tmp_path: Path) -> None:
+    script = tmp_path / "data.sieve"
+    script.write_text('require "foo";\n')
+    before = read_file(str(conf))
+    conf.write_text(f"{before}sieve_rcpt =\nsieve_route =\nsieve_data = {script}\n")
+    assert run(conf, "config").exit_code == 0
+    shown = run(conf, "config", "--check")
+    assert shown.exit_code == 78
+    assert f"{script} line 1 column 9: unknown Sieve capability 'foo'" in shown.output
+
+
+def test_sieve_check_of_a_file_that_is_not_there(conf: Path, tmp_path: Path) -> None:
+    shown = run(conf, "sieve", "check", str(tmp_path / "nothing"))
+    assert shown.exit_code == 69
+    assert "nothing: No such file or directory" in shown.output
+
+
 def test_a_server_that_does_not_run(conf: Path) -> None:
     for command in (
         ("service", "status"),

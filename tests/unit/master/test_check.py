@@ -69,6 +69,11 @@ def test_a_service_of_ones_own(tmp_path: Path) -> None:
             "service smtpd {\n inet_listener a {\n port = 9\n }\n inet_listener b {\n port = 9\n }\n}",
             "line 6: service(smtpd): duplicate listener: 9:*",
         ),
+        (
+            "\ntrusted_networks = 127.0.0.1 10.0.0.0/33",
+            "line 3: trusted_networks: '10.0.0.0/33' does not appear to be",
+        ),
+        ("\nsmtp_extensions = -FOO", "line 3: service(auth): unix_listener auth-client: "),
         ("ssl_cert_file = /c.pem", "line 2: ssl_cert_file and ssl_key_file go together"),
         ("local_name x {\n}", "line 2: local_name x: ssl_cert_file and ssl_key_file must be set"),
     ],
