@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from columba.common.hop.destination import destination, is_local
+from columba.common.hop.destination import destination, folder, is_local
 from columba.common.ipc import wire
 from columba.common.log.event import Event
 from columba.delivery.job import Result
@@ -41,6 +41,7 @@ def outcome_of(
         text=decision.own_words or decision.why.text if is_hidden else decision.why.text,
         address=recipient.address,
         original=recipient.original or recipient.address,
+        folder=folder(recipient.route),
         route=destination(recipient.route, recipient.address),
         hop="" if is_hidden else result.hop,
         step="delivery",

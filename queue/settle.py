@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Protocol
 
 from columba.common.errors import StoreError
+from columba.common.hop.destination import final
 from columba.common.idforms import is_id
 from columba.common.ipc import wire
 from columba.queue import outcome
@@ -194,7 +195,7 @@ class Settler:
 
     async def _fence_delivered(self, request: wire.Settle) -> None:
         pairs = tuple(
-            (each.original or each.address, each.address)
+            (each.original or each.address, final(each.address, each.folder))
             for each in request.outcomes
             if each.kind == "delivered" and each.address
         )

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from columba.common.hop.destination import final, folder
 from columba.common.hop.mail import Why, same_for_all
 from columba.common.ipc import wire
 from columba.sieve import verdict
@@ -248,7 +249,8 @@ def fenced(
     for leaf in leaves:
         recipient = leaf.recipient
         original = recipient.original or recipient.address
-        entries = [f for f in known if f.original == original and _is_reached(f, recipient.address)]
+        copy = final(recipient.address, folder(recipient.route))
+        entries = [f for f in known if f.original == original and _is_reached(f, copy)]
         entry = min(entries, key=lambda f: f.in_doubt, default=None)
         if entry is None:
             left.append(leaf)

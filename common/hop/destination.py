@@ -29,6 +29,16 @@ def domain(address: bytes) -> str:
     return name.decode("utf-8", "surrogateescape").lower().rstrip(".") if at else ""
 
 
+def folder(route: wire.Route | None) -> str:
+    """Return the folder of a Maildir that the route names, "" for the inbox and for other routes."""
+    return route.folder if route is not None and route.kind == "maildir" else ""
+
+
+def final(address: bytes, in_folder: str) -> bytes:
+    """Return what the fence knows a copy by: the address, and the folder if it is filed in one."""
+    return address + b"\0" + in_folder.encode() if in_folder else address
+
+
 def is_local(route: wire.Route | None) -> bool:
     """Tell whether the route ends here, so that the mail is not signed."""
     return route is not None and route.kind in {"lmtp", "maildir", "discard"}

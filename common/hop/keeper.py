@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from columba.common.hop.destination import final
 from columba.common.hop.mail import ACCEPTED
 from columba.common.ipc import wire
 
@@ -82,7 +83,11 @@ class Keeper:
 
 def fence_put(id: str, base: bytes, outcomes: tuple[wire.Outcome, ...]) -> wire.FencePut | None:
     """Return the records for the accepted ones of these outcomes; None when there is nothing to fence."""
-    pairs = tuple((o.original or o.address, o.address) for o in outcomes if o.kind in ACCEPTED)
+    pairs = tuple(
+        (o.original or o.address, final(o.address, o.folder))
+        for o in outcomes
+        if o.kind in ACCEPTED
+    )
     if not base or not pairs:
         return None
     return wire.FencePut(base=base, id=id, pairs=pairs)

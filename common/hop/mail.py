@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from columba.common.hop.destination import folder
 from columba.common.ipc import wire
 
 ACCEPTED: Final[tuple[wire.OutcomeKind, ...]] = ("delivered", "queued", "discarded")
@@ -115,6 +116,7 @@ def same_for_all(
             text=why.text,
             address=r.address,
             original=r.original or r.address,
+            folder=folder(r.route),
             step=step,
             keeper=keeper,
             in_doubt=in_doubt,

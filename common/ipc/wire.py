@@ -99,6 +99,7 @@ class Outcome(Frozen, frozen=True, kw_only=True):
     text: str = ""  # one line, ASCII
     address: bytes = b""
     original: bytes = b""
+    folder: str = ""  # of a Maildir; one recipient's copies in several folders are told apart by it
     route: str = ""  # "mx:example.net", as destination() names it
     hop: str = ""  # "mx1.example.net[192.0.2.1]:25"
     step: str = ""  # where it was decided; deferred: where to resume

@@ -2,7 +2,8 @@
 
 import pytest
 
-from columba.common.hop.mail import Mail
+from columba.common.hop.keeper import fence_put
+from columba.common.hop.mail import Mail, Why, same_for_all
 from columba.common.ipc import wire
 from columba.common.log.event import Event
 from columba.common.lookup.tables import InlineTable
@@ -164,8 +165,10 @@ async def test_a_pinned_recipient_keeps_its_route() -> None:
     assert [leaf.recipient for leaf in made.leaves] == [pinned]
 
 
-def leaf(number: str, address: bytes, original: bytes = b"") -> Leaf:
-    route = wire.Route(kind="mx")
+MX = wire.Route(kind="mx")
+
+
+def leaf(number: str, address: bytes, original: bytes = b"", route: wire.Route = MX) -> Leaf:
     return Leaf(wire.Recipient(number=number, address=address, original=original, route=route))
 
 
@@ -191,6 +194,19 @@ def test_what_an_earlier_try_reached_is_not_delivered_again() -> None:
         ("1.1", "delivered", 250),
         ("2", "refused", 451),
     ]
+
+
+def test_a_copy_in_a_folder_is_one_of_its_own() -> None:
+    """One copy was filed, the other was not: the retry files that one."""
+    filed = wire.Route(kind="maildir", folder="Lists")
+    leaves = [leaf("1.1", b"ann@x"), leaf("1.2", b"ann@x", b"ann@x", filed)]
+    reached = same_for_all([leaves[1].recipient], "delivered", Why(250, "2.0.0", "Saved"))
+    put = fence_put("OLD", b"base", reached)
+    assert put is not None
+    known = (wire.Fenced(original=b"ann@x", finals=tuple(p[1] for p in put.pairs), id="OLD"),)
+    left, outcomes = fenced(leaves, known)
+    assert [each.recipient.number for each in left] == ["1.1"]
+    assert [o.number for o in outcomes] == ["1.2"]
 
 
 def test_a_doubt_without_finals_is_about_all_of_them() -> None:
