@@ -24,6 +24,7 @@ ROUNDS = {"SHA512-CRYPT": 1000, "SHA256-CRYPT": 1000, "BLF-CRYPT": 4, "ARGON2ID"
         "{CRYPT}" + sha256_crypt.using(rounds=1000).hash("pa:ss"),
         "{SSHA256}" + base64.b64encode(hashlib.sha256(b"pa:sssalt").digest() + b"salt").decode(),
     ],
+    ids=["plain", "argon2id", "argon2 alone", "bcrypt", "sha512", "sha256", "ssha256"],
 )
 def test_foreign_hashes(stored: str) -> None:
     assert verify(stored, b"pa:ss")
