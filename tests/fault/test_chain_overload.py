@@ -11,7 +11,7 @@ from tests.peers.all import Peers
 from tests.peers.hop import Step
 from tests.peers.process import wait_until
 
-pytestmark = [pytest.mark.alone, pytest.mark.peer, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.soak, pytest.mark.peer, pytest.mark.slow, pytest.mark.timeout(600)]
 HOP_DELAY_S = 0.4
 CONNECTIONS = 12  # so the hop takes 30 mails a second
 RATE = 150  # mails a second offered: five times as many
