@@ -38,6 +38,7 @@ _FULL: Final = frozenset({"QuotaExceeded", "XMinioStorageFull", "EntityTooLarge"
 _DENIED: Final = (301, 307, 400, 401, 403)
 _NO_BUCKET: Final = ("NoSuchBucket",)
 _KEYS: Final = re.compile(rb"<Key>([^<]*)</Key>")
+_ETAG: Final = re.compile(r"[!#-~]{1,256}")  # RFC 9110 §8.8.3, strong ones in ASCII
 
 
 class S3Store:
@@ -99,11 +100,13 @@ class S3Store:
         answer = self._line.send(Ask("GET", query=query, most=_LIST_MAX))
         if answer.status != 200:
             raise _error(prefix, answer)
-        found = [key.decode() for key in _KEYS.findall(answer.data)]
+        found, more = _listed(prefix, answer.data)
+        if not all(key.startswith(self._prefix + prefix) for key in found):
+            raise UnavailableError(f"{prefix}: the server lists keys that were not asked for")
         keys = tuple(key.removeprefix(self._prefix) for key in found)
         if list(keys) != sorted(set(keys)) or (keys and keys[0] <= after):
             raise UnavailableError(f"{prefix}: the server does not list keys in their order")
-        return Page(keys, b"<IsTruncated>true<" in answer.data)
+        return Page(keys, more)
 
     def delete(self, key: str) -> None:
         """Remove an object."""
@@ -137,8 +140,7 @@ class S3Store:
         if answer.status == 200:
             reached("s3.put.done")
             return _etag(key, answer)
-        is_lost = answer.status == 412 or (answer.status == 404 and bool(condition.etag))
-        if is_lost and code_of(answer) != "NoSuchBucket":
+        if answer.status == 412 or (bool(condition.etag) and _is_absent(answer)):
             return self._own(key, nonce, answer)
         raise _error(key, answer)
 
@@ -154,15 +156,37 @@ class S3Store:
         return self._prefix + check_key(key)
 
 
+def _is_absent(answer: Answer) -> bool:
+    """Tell whether the server says that there is no such object; a proxy's page about its own 404 does not."""
+    return answer.status == 404 and (code_of(answer) == "NoSuchKey" or not answer.data)
+
+
+def _listed(prefix: str, data: bytes) -> tuple[list[str], bool]:
+    """Return the keys of a list and whether others follow.
+
+    UnavailableError for what is no whole list: 200 with an error, or cut off. Taken for the end, it would hide mail.
+    """
+    flags = data.count(b"<IsTruncated>true</IsTruncated>"), data.count(b"<IsTruncated>")
+    if b"<ListBucketResult" not in data or not data.rstrip().endswith(b"</ListBucketResult>"):
+        raise UnavailableError(f"{prefix}: the server answers with no whole list")
+    try:
+        keys = [key.decode() for key in _KEYS.findall(data)]
+    except UnicodeDecodeError as error:
+        raise UnavailableError(f"{prefix}: the server lists a key that is no UTF-8") from error
+    if flags not in {(0, 1), (1, 1)} or (flags[0] and not keys):
+        raise UnavailableError(f"{prefix}: the server does not say whether its list goes on")
+    return keys, bool(flags[0])
+
+
 def _etag(key: str, answer: Answer) -> str:
-    if not answer.etag:
+    if not _ETAG.fullmatch(answer.etag):
         raise UnavailableError(f"{key}: the server gave no etag")
     return answer.etag
 
 
 def _error(key: str, answer: Answer) -> StoreError:
     code = code_of(answer)
-    if answer.status == 404 and code in {"", "NoSuchKey"}:
+    if _is_absent(answer):
         return NotFoundError(f"{key}: no such object")
     if code in _FULL or answer.status == 507:
         return FullError(f"{key}: {say(answer)}")

@@ -37,6 +37,7 @@ _MOST_WAIT_S: Final = 2.0
 _CREDENTIALS_S: Final = 60.0
 _ERROR_MAX: Final = 1 << 16
 _RATE: Final = 1 << 20  # octets a second that a large body may take
+_SINK_MOST: Final = 1 << 30  # octets of an object that are written to a file
 
 Body = Callable[[], Iterable[bytes]]
 
@@ -130,11 +131,13 @@ class Line:
             url = f"{target}?{query}" if query else target
             wire.send(ask.method, url, headers, ask.body() if ask.body is not None else ask.data)
             head = wire.head()
-            data = _read(wire.body(ask.method, head), head, ask, until_s)
+            if ask.sink is not None:
+                wire.set_deadline(self._timeout_s / 2, until_s + _length(head) / _RATE)
+            data = _read(wire.body(ask.method, head), head, ask)
         except BaseException:
             wire.close()
             raise
-        if head.keeps:
+        if head.keeps and wire.is_clean:
             self._give_back(wire)
         else:
             wire.close()
@@ -165,10 +168,12 @@ class Line:
             while self._idle:
                 since_s, wire = self._idle.pop()
                 if now_s - since_s < _IDLE_S:
-                    wire.set_timeout(wait_s)
+                    wire.set_deadline(wait_s, until_s)
                     return wire
                 wire.close()
-        return Wire(self._connect_to, self.place.port, wait_s, self._tls)
+        wire = Wire(self._connect_to, self.place.port, wait_s, self._tls)
+        wire.set_deadline(wait_s, until_s)
+        return wire
 
     def _give_back(self, wire: Wire) -> None:
         with self._lock:
@@ -252,7 +257,13 @@ def _digest(ask: Ask) -> str:
     return digest.hexdigest()
 
 
-def _read(body: Iterator[bytes], head: Head, ask: Ask, until_s: float) -> bytes:
+def _length(head: Head) -> int:
+    """Return how long the body says it is, as far as we would read it; 0 if it does not say."""
+    length = head.headers.get("content-length", "")[:15]
+    return min(int(length), _SINK_MOST) if length.isascii() and length.isdecimal() else 0
+
+
+def _read(body: Iterator[bytes], head: Head, ask: Ask) -> bytes:
     """Return the body of an answer, or write it into the sink; what is too long is cut, and the rest read."""
     if ask.sink is None or head.status != 200:
         kept = bytearray()
@@ -261,11 +272,11 @@ def _read(body: Iterator[bytes], head: Head, ask: Ask, until_s: float) -> bytes:
         return bytes(kept)
     for piece in body:
         try:
-            ask.sink.write(piece)
+            size = ask.sink.tell() + ask.sink.write(piece)
         except OSError as error:
             raise FullError(f"{ask.key}: {error.strerror}") from error
-        if time.monotonic() > until_s:
-            raise TimeoutError("too slow")
+        if size > _SINK_MOST:
+            raise WireError("an object that is too large")
     return b""
 
 

@@ -1,19 +1,30 @@
 """HTTP/1.1 as far as S3 needs it: one connection, one request at a time, bodies of known length or in chunks.
 
-Half the processor time of http.client, whose header parser is the one for mail; RFC 9112. Every wait ends with the
-socket's timeout; heads and bodies have limits. All calls block.
+Half the processor time of http.client, whose header parser is the one for mail; RFC 9112. Every wait has a
+longest time, and all waits of a request end at one instant, so that a server that trickles gains nothing by it; heads
+have limits. All calls block.
 """
 
+import re
 import socket
 import ssl
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from io import BufferedReader, RawIOBase
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 HEAD_LIMIT: Final = 64 * 1024  # octets of status line and headers
 _LINE: Final = 16 * 1024
 _CHUNK: Final = 1 << 18
 _JOINED: Final = 1 << 17  # a body up to this goes out with the head, in one piece
+_STATUS: Final = re.compile(rb"[1-9][0-9]{2}")
+_LENGTH: Final = re.compile(r"[0-9]{1,15}")
+_CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,12}")  # RFC 9112 §7.1
+_INTERIM_MOST: Final = 10  # answers 1xx before the final one
 
 
 class WireError(Exception):
@@ -42,15 +53,20 @@ class Wire:
         try:
             bare.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket = tls.wrap_socket(bare, server_hostname=host) if tls else bare
-            self._socket.settimeout(timeout_s)
-            self._file: BinaryIO = self._socket.makefile("rb")
+            self._waits = _Waits(self._socket, timeout_s, time.monotonic() + timeout_s)
+            self._file = BufferedReader(self._waits)
         except BaseException:
             bare.close()
             raise
 
-    def set_timeout(self, timeout_s: float) -> None:
-        """Let each wait end after so many seconds."""
-        self._socket.settimeout(timeout_s)
+    @property
+    def is_clean(self) -> bool:
+        """Tell whether nothing came behind the last answer: it would be taken for the next one's beginning."""
+        return self._file.tell() == self._waits.octets
+
+    def set_deadline(self, wait_s: float, until_s: float) -> None:
+        """Let each wait end after wait_s seconds, and all of them at until_s (time.monotonic())."""
+        self._waits.wait_s, self._waits.until_s = wait_s, until_s
 
     def send(
         self,
@@ -63,18 +79,19 @@ class Wire:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
         if isinstance(body, bytes) and len(body) <= _JOINED:
-            self._socket.sendall(head + body)
+            self._waits.send(head + body)
             return
-        self._socket.sendall(head)
+        self._waits.send(head)
         for piece in (body,) if isinstance(body, bytes) else body:
-            self._socket.sendall(piece)
+            self._waits.send(piece)
 
     def head(self) -> Head:
         """Return the head of the final answer; WireError, OSError."""
-        while True:
+        for _ in range(_INTERIM_MOST):
             head = self._head()
             if head.status >= 200:
                 return head
+        raise WireError("no final answer")
 
     def body(self, method: str, head: Head) -> Iterator[bytes]:
         """Yield the body in pieces; WireError when it ends early, OSError."""
@@ -84,7 +101,7 @@ class Wire:
             yield from self._chunks()
             return
         length = head.headers.get("content-length")
-        if length is None or not length.isdecimal():
+        if length is None or not _LENGTH.fullmatch(length):
             raise WireError("an answer without a length")
         yield from self._counted(int(length))
 
@@ -95,7 +112,8 @@ class Wire:
 
     def _head(self) -> Head:
         status = self._line().split(b" ", 2)
-        if len(status) < 2 or not status[0].startswith(b"HTTP/1.") or not status[1].isdigit():
+        is_http = status[0] in {b"HTTP/1.0", b"HTTP/1.1"}
+        if not is_http or len(status) < 2 or not _STATUS.fullmatch(status[1]):
             raise WireError("no status line")
         headers: dict[str, str] = {}
         size = 0
@@ -126,13 +144,48 @@ class Wire:
     def _chunks(self) -> Iterator[bytes]:
         while True:
             size = self._line().partition(b";")[0].strip()
-            try:
-                left = int(size, 16)
-            except ValueError as error:
-                raise WireError("no size of a chunk") from error
+            if not _CHUNK_SIZE.fullmatch(size):
+                raise WireError("no size of a chunk")
+            left = int(size, 16)
             if not left:
                 break
             yield from self._counted(left)
-            self._line()
+            if self._line():
+                raise WireError("a chunk that is longer than it says")
         while self._line():
             continue
+
+
+class _Waits(RawIOBase):
+    """A socket's octets, both ways, with the deadline. octets: how many came in."""
+
+    def __init__(self, peer: socket.socket, wait_s: float, until_s: float) -> None:
+        super().__init__()
+        self._peer, self.wait_s, self.until_s = peer, wait_s, until_s
+        self.octets = 0
+
+    def readable(self) -> bool:
+        """Say yes, as BufferedReader asks."""
+        return True
+
+    def tell(self) -> int:
+        """Return how many octets were read from the socket."""
+        return self.octets
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Wait for octets; TimeoutError."""
+        self._limit()
+        count = self._peer.recv_into(buffer)
+        self.octets += count
+        return count
+
+    def send(self, octets: bytes) -> None:
+        """Send all; TimeoutError."""
+        self._limit()
+        self._peer.sendall(octets)
+
+    def _limit(self) -> None:
+        left_s = self.until_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("too slow")
+        self._peer.settimeout(min(self.wait_s, left_s))

@@ -31,7 +31,10 @@ class Handler(BaseHTTPRequestHandler):
             prefix = parse_qs(parts.query)["prefix"][0]
             keys = sorted(path.partition("/mail/")[2] for path in self.server.objects)
             body = "".join(f"<Key>{key}</Key>" for key in keys if key.startswith(prefix))
-            self._say(200, f"<L>{body}<IsTruncated>false</IsTruncated></L>".encode())
+            self._say(
+                200,
+                f"<ListBucketResult>{body}<IsTruncated>false</IsTruncated></ListBucketResult>".encode(),
+            )
             return
         data = self.server.objects.get(parts.path)
         if data is None:

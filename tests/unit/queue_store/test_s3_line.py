@@ -2,7 +2,9 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -183,17 +185,121 @@ def test_full_and_forbidden_are_said(script: Script, store: S3Store) -> None:
         store.put("k", b"1", ABSENT)
 
 
-def test_a_list_that_is_out_of_order_is_refused(script: Script, store: S3Store) -> None:
-    def unordered(handler: Handler, body: bytes) -> None:
-        data = b"<L><Key>p/b</Key><Key>p/a</Key><IsTruncated>false</IsTruncated></L>"
-        handler.send_response(200)
+def gives(data: bytes, status: int = 200) -> Step:
+    def step(handler: Handler, body: bytes) -> None:
+        handler.send_response(status)
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
         handler.wfile.write(data)
 
-    script.steps = [unordered]
-    with pytest.raises(UnavailableError, match="order"):
+    return step
+
+
+def listing(keys: bytes, is_truncated: bytes = b"<IsTruncated>false</IsTruncated>") -> bytes:
+    return b"<ListBucketResult>" + keys + is_truncated + b"</ListBucketResult>"
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (listing(b"<Key>p/b</Key><Key>p/a</Key>"), "order"),
+        (listing(b"<Key>p/a</Key><Key>p/a</Key>"), "order"),
+        (listing(b"<Key>q/a</Key>"), "not asked for"),
+        (listing(b"<Key>../p/a</Key>"), "not asked for"),
+        (listing(b"<Key>p/\xff</Key>"), "UTF-8"),
+        (listing(b"", b"<IsTruncated>true</IsTruncated>"), "goes on"),
+        (listing(b"<Key>p/a</Key>", b""), "goes on"),
+        (listing(b"<Key>p/a</Key>")[:-4], "no whole list"),
+        (b"<Error><Code>InternalError</Code></Error>", "no whole list"),
+        (b"", "no whole list"),
+        (b"<html>Welcome to nginx!</html>", "no whole list"),
+        (listing(b" " * (4 << 20)), "no whole list"),
+    ],
+)
+def test_what_is_no_right_list_is_never_taken_for_the_end(
+    script: Script, store: S3Store, data: bytes, problem: str
+) -> None:
+    script.steps = [gives(data)]
+    with pytest.raises(UnavailableError, match=problem):
         store.list("")
+
+
+def test_entities_in_a_list_are_not_expanded(script: Script, store: S3Store) -> None:
+    bomb = b'<!DOCTYPE l [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + listing(b"<Key>p/&b;</Key>")
+    script.steps = [gives(bomb)]
+    assert store.list("").keys == ("&b;",)
+
+
+def test_a_page_of_a_proxy_is_not_the_absence_of_mail(script: Script, store: S3Store) -> None:
+    page = gives(b"<html>404 Not Found</html>", 404)
+    script.steps = [page, page, page, gives(b"", 404)]
+    for call in (
+        lambda: store.get("k"),
+        lambda: store.put("k", b"1", match("e0")),
+        lambda: store.delete("k"),
+    ):
+        with pytest.raises(UnavailableError, match="404"):
+            call()
+    with pytest.raises(NotFoundError):
+        store.get("k")
+
+
+@pytest.mark.parametrize("etag", ['"\xe9"', 'W/"e1"', '"a b"', '"' + "e" * 300 + '"', ""])
+def test_an_etag_that_can_be_no_condition_is_refused(
+    script: Script, store: S3Store, etag: str
+) -> None:
+    script.steps = [says(200, ETag=etag)]
+    with pytest.raises(UnavailableError, match="no etag"):
+        store.put("k", b"1", ABSENT)
+
+
+def test_a_redirect_is_not_followed(script: Script, store: S3Store) -> None:
+    script.steps = [says(307, Location="http://127.0.0.1:1/"), says(301, "PermanentRedirect")]
+    with pytest.raises(UnavailableError, match="307"):
+        store.get("k")
+    with pytest.raises(UnavailableError, match="301 PermanentRedirect"):
+        store.put("k", b"1", ABSENT)
+    assert len(script.seen) == 2
+
+
+def test_what_stands_behind_an_answer_is_not_the_next_one(script: Script, store: S3Store) -> None:
+    """An answer with an answer hidden behind it: the connection is not used again."""
+
+    def two(handler: Handler, body: bytes) -> None:
+        first = b'HTTP/1.1 200 OK\r\nETag: "e1"\r\nContent-Length: 3\r\n\r\none'
+        handler.wfile.write(first + first.replace(b"one", b"bad"))
+
+    script.steps = [two, says(404, "NoSuchKey")]
+    assert store.get("k").data == b"one"
+    with pytest.raises(NotFoundError):
+        store.get("other")
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+    ],
+)
+def test_a_server_that_trickles_is_left_at_the_deadline(
+    script: Script, store: S3Store, start: bytes
+) -> None:
+    def trickles(handler: Handler, body: bytes) -> None:
+        handler.close_connection = True
+        with suppress(OSError):
+            handler.wfile.write(start)
+            for _ in range(100):
+                handler.wfile.write(b"x")
+                time.sleep(0.05)
+
+    script.steps = [trickles] * 3
+    begun_s = time.monotonic()
+    with pytest.raises(UnavailableError, match=r"too slow|timed out"):
+        store.get("k")
+    assert time.monotonic() - begun_s < 2.0
 
 
 def test_a_body_is_sent_again_whole(script: Script, store: S3Store) -> None:
