@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from columba.common.config.document import settings_page
-from columba.master.check.compile import schema
+from columba.master.check.open import schema
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("common", "master", "smtpd", "sieve", "delivery", "queue")

@@ -5,18 +5,16 @@ configuration that is broken can't harm the running one.
 """
 
 import contextlib
-import importlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from columba.common.config.general import General, Scripts
-from columba.common.config.load import BUILTIN_FILE, read_tree, system_world, thaw
+from columba.common.config.general import Scripts
+from columba.common.config.load import BUILTIN_FILE, thaw
 from columba.common.config.parser import Section
-from columba.common.config.resolve import Frozen, Resolver, Schema, World
+from columba.common.config.resolve import Frozen
 from columba.common.config.schema import declarations
-from columba.master.builtin import CONFIG, SERVICES
 from columba.master.check.checks import (
     check_service,
     check_services,
@@ -25,6 +23,7 @@ from columba.master.check.checks import (
     check_trusted,
 )
 from columba.master.check.contents import check_contents
+from columba.master.check.open import open_config
 from columba.master.compiled import Compiled
 from columba.master.settings import MasterSettings, ServiceSettings
 from columba.smtpd.settings import Settings as SmtpdSettings
@@ -32,29 +31,6 @@ from columba.smtpd.settings import Settings as SmtpdSettings
 ALWAYS: Final = ("anvil", "log")
 SCRIPT_SETTINGS: Final = frozenset(declarations(Scripts))
 FILES_MAX: Final = 1000  # of a folder, that count for its fingerprint
-T = TypeVar("T")
-
-
-def schema() -> Schema:
-    """Return the declarations of all services that are installed."""
-    found = {}
-    for name, package in SERVICES.items():
-        try:
-            module = importlib.import_module(f"{package}.settings")
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{package}.settings".startswith(error.name):
-                raise
-            continue
-        found[name] = module.Settings
-    return Schema(MasterSettings, ServiceSettings, found, General)
-
-
-def open_config(path: str, world: World | None = None) -> tuple[Resolver, list[str]]:
-    """Return the resolver over a file whose names are all known, and warnings; raises ConfigError."""
-    tree = read_tree(path, CONFIG)
-    resolver = Resolver(tree.root, schema(), world or system_world())
-    resolver.check()
-    return resolver, tree.warnings
 
 
 def compile_config(path: str, contents: bool = True) -> Compiled:
@@ -88,12 +64,6 @@ def compile_config(path: str, contents: bool = True) -> Compiled:
     return Compiled(
         os.path.abspath(path), general, services, settings, fingerprints, origins, warnings
     )
-
-
-def settings_for(cls: type[T], path: str) -> T:
-    """Return a settings class' global values from a configuration file, for tools."""
-    resolver, _ = open_config(path)
-    return thaw(cls, resolver.resolve(cls, (resolver.root,)))
 
 
 def script_texts(settings: Frozen) -> Frozen:

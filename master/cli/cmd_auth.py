@@ -13,7 +13,7 @@ from columba.common.sasl.dovecot import Fail, Offer, Ok, ServerMessage, ServerMe
 from columba.common.sasl.plain import format_plain
 from columba.master.auth import schemes
 from columba.master.auth.schemes import SchemeError
-from columba.master.check.compile import settings_for
+from columba.master.check.open import settings_for
 from columba.master.cli.state import State, fail
 from columba.smtpd.settings import Settings as SmtpdSettings
 
@@ -74,12 +74,6 @@ def pw(scheme: str, password: str | None, rounds: int, lists: bool, stored: str 
             fail("The password does not match the hash", EX_NOPERM)
     except SchemeError as error:
         fail(str(error), EX_DATAERR)
-
-
-def register(group: click.Group) -> None:
-    """Add the commands."""
-    group.add_command(auth)
-    group.add_command(pw)
 
 
 def _ask(path: Path, user: str, password: str, ip: str) -> Ok | Fail:

@@ -81,11 +81,6 @@ def takeover(state: State, owner: str, yes: bool) -> None:
     state.show([_readable(row) for row in rows], columns=COLUMNS)
 
 
-def register(group: click.Group) -> None:
-    """Add the commands."""
-    group.add_command(cluster)
-
-
 def merged(rows: list[Row]) -> list[Row]:
     """Return one row for each owner: its own process knows best, then who has heard of it last."""
     best: dict[str, Row] = {}

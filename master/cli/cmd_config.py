@@ -8,7 +8,8 @@ from columba.common.config.parser import Parser
 from columba.common.config.resolve import Resolver
 from columba.common.errors import EX_NOTFOUND, ConfigError
 from columba.master.builtin import CONFIG
-from columba.master.check.compile import compile_config, open_config, schema
+from columba.master.check.compile import compile_config
+from columba.master.check.open import open_config, schema
 from columba.master.cli.state import State, fail
 
 
@@ -57,11 +58,6 @@ def builtin() -> Resolver:
     parser = Parser(lambda statement, file: [])
     parser.parse(CONFIG, BUILTIN_FILE, versioned=False)
     return Resolver(parser.root, schema(), system_world())
-
-
-def register(group: click.Group) -> None:
-    """Add the commands."""
-    group.add_command(config)
 
 
 def _show_names(view: View, names: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from columba.common.config.load import thaw
 from columba.common.errors import EX_CANTCREAT, EX_NOTFOUND, ConfigError
 from columba.delivery.signer import keys
 from columba.delivery.signer.settings import Settings as SignerSettings
-from columba.master.check.compile import open_config
+from columba.master.check.open import open_config
 from columba.master.cli.state import State, fail
 from columba.master.errors import StartError
 from columba.master.privileges import Identity, identity
@@ -68,11 +68,6 @@ def dns(state: State, domain: str, selector: str | None) -> None:
     if not found:
         fail(f"There is no key for {domain}: columbadm dkim gen {domain}", EX_NOTFOUND)
     _show(state, found)
-
-
-def register(group: click.Group) -> None:
-    """Add the commands."""
-    group.add_command(dkim)
 
 
 def _show(state: State, found: list[keys.SigningKey]) -> None:

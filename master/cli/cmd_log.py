@@ -16,7 +16,7 @@ from typing import Final
 import click
 
 from columba.common.errors import EX_NOTFOUND, EX_TEMPFAIL, EX_UNAVAILABLE
-from columba.master.check.compile import settings_for
+from columba.master.check.open import settings_for
 from columba.master.cli.client import AskError, ask
 from columba.master.cli.output import Row
 from columba.master.cli.state import State, fail
@@ -89,12 +89,6 @@ def trace(state: State, id: str) -> None:
         fail(f"{id} is not in {path}", EX_NOTFOUND)
     rows = _in_order(steps)
     state.show(rows, columns=("time", "ms", "process", "text"))
-
-
-def register(group: click.Group) -> None:
-    """Add the commands."""
-    group.add_command(log)
-    group.add_command(trace)
 
 
 def _in_order(steps: Iterable[Step]) -> list[Row]:

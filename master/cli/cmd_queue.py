@@ -11,6 +11,7 @@ import click
 
 from columba.common.errors import EX_NOTFOUND
 from columba.master.cli import cmd_queue_orders, cmd_queue_transfer
+from columba.master.cli.later import Later, LaterGroup
 from columba.master.cli.output import Cell, Row, render_pages
 from columba.master.cli.queue_sockets import each_page, each_row, fields_help, query_of
 from columba.master.cli.state import State, fail
@@ -18,7 +19,7 @@ from columba.master.cli.state import State, fail
 TIMES: Final = ("created", "due", "expires", "in_doubt_until", "last_try", "until", "made")
 
 
-@click.group()
+@click.group(cls=LaterGroup)
 def queue() -> None:
     """Look at waiting mail and act on it."""
 
@@ -101,13 +102,6 @@ def pieces(rows: Iterator[Row], part: str) -> Iterator[bytes]:
         yield held
 
 
-def register(group: click.Group) -> None:
-    """Add the commands."""
-    cmd_queue_orders.register(queue)
-    cmd_queue_transfer.register(queue)
-    group.add_command(queue)
-
-
 def readable(row: Row) -> Row:
     """Return a row with its times, seconds since 1970, as local times."""
     return {key: _local(cell) if key in TIMES else cell for key, cell in row.items()}
@@ -117,3 +111,17 @@ def _local(cell: Cell) -> Cell:
     if not isinstance(cell, int | float):
         return cell
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(cell))
+
+
+for each in (
+    *cmd_queue_orders.COMMANDS,
+    *cmd_queue_transfer.COMMANDS,
+    Later(
+        "store-check",
+        "cmd_store",
+        "Try out whether the queue's store keeps what the queue rests on.",
+        "store_check",
+    ),
+    Later("key", "cmd_store", "Make the keys that queued mail is encrypted with."),
+):
+    queue.add_command(each)

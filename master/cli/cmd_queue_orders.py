@@ -173,14 +173,6 @@ def clock_s(text: str, now: datetime) -> float:
     raise ValueError(f"'{text}' is no time such as 2h, 18:30 or 2026-01-31T18:30")
 
 
-def register(group: click.Group) -> None:
-    """Add the commands."""
-    for command in (
-        flush, hold, release, delete, bounce, reroute, retry_at, suspend, resume, rules_,
-    ):  # fmt: skip
-        group.add_command(command)
-
-
 def _named(words: Sequence[str], everything: bool) -> str:
     if bool(words) == everything:
         fail("name the mails, or say -A for all", EX_USAGE)
@@ -236,3 +228,8 @@ def _times_read(row: Row) -> Row:
         return datetime.fromtimestamp(cell).astimezone().strftime("%Y-%m-%dT%H:%M:%S")
 
     return {key: read(key, cell) for key, cell in row.items()}
+
+
+COMMANDS: Final = (
+    flush, hold, release, delete, bounce, reroute, retry_at, suspend, resume, rules_,
+)  # fmt: skip

@@ -89,12 +89,6 @@ def import_(
     click.echo(f"import: {len(ids)} mail{'' if len(ids) == 1 else 's'}", err=True)
 
 
-def register(group: click.Group) -> None:
-    """Add the commands."""
-    group.add_command(export)
-    group.add_command(import_)
-
-
 def _export_mbox(rows: Iterator[Row], file: BinaryIO) -> int:
     count, quoter, ends = 0, Quoter(), b""
     for row, octets in _octets(rows):
@@ -222,3 +216,6 @@ def _one(talk: Talk, command: str, **arguments: object) -> Row:
     if not rows:
         raise AskError("the queue gave no answer", EX_TEMPFAIL)
     return rows[0]
+
+
+COMMANDS: Final = (export, import_)

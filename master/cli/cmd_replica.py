@@ -10,7 +10,7 @@ from zmq.utils import z85
 
 from columba.common.config.load import thaw
 from columba.common.errors import EX_CANTCREAT, EX_CONFIG, EX_TEMPFAIL, ConfigError, StoreError
-from columba.master.check.compile import open_config
+from columba.master.check.open import open_config
 from columba.master.cli.output import Row
 from columba.master.cli.state import State, fail
 from columba.queue.settings import Settings
@@ -79,8 +79,3 @@ def _row(lines: Lines, peer: Peer) -> Row:
         "answers": answers,
         "ms": took,
     }
-
-
-def register(to: click.Group) -> None:
-    """Add the commands."""
-    to.add_command(replica)

@@ -1,4 +1,4 @@
-"""service status, process status, stop, reload."""
+"""service status, process status, stop."""
 
 import os
 import time
@@ -7,8 +7,7 @@ from typing import Final
 
 import click
 
-from columba.common.errors import EX_TEMPFAIL, ConfigError
-from columba.master.check.compile import compile_config
+from columba.common.errors import EX_TEMPFAIL
 from columba.master.cli.state import State, fail
 
 STOP_MARGIN_S: Final = 10.0
@@ -54,28 +53,6 @@ def stop(state: State) -> None:
         if time.monotonic() > end:
             fail(f"Columba (PID {pid}) did not end in time", EX_TEMPFAIL)
         time.sleep(0.05)
-
-
-@click.command(short_help="Read the configuration anew.")
-@click.pass_obj
-def reload(state: State) -> None:
-    """Read the configuration anew; a broken one is refused (78) and the old one stays."""
-    try:
-        compile_config(state.config)
-    except ConfigError as error:
-        fail(f"Error in configuration file {error}", error.exit_code)
-    rows = state.ask("master", "reload")
-    if state.form:
-        state.show(rows)
-        return
-    changes = [f"{word}: {names}" for word, names in rows[0].items() if names]
-    click.echo("; ".join(changes) or "nothing changed")
-
-
-def register(group: click.Group) -> None:
-    """Add the commands."""
-    for command in (service, process, stop, reload):
-        group.add_command(command)
 
 
 def _is_alive(pid: int) -> bool:

@@ -6,8 +6,8 @@ import click
 
 from columba.common.config.load import thaw
 from columba.common.errors import EX_DATAERR, EX_UNAVAILABLE, ConfigError
-from columba.master.check.compile import open_config
 from columba.master.check.contents import read_script
+from columba.master.check.open import open_config
 from columba.master.cli.state import State, fail
 from columba.sieve.engine import CompileErrors, compile_script
 from columba.sieve.lang.includes import Loader, loader_beside
@@ -77,11 +77,6 @@ def dump(state: State, file: Path, stage: str | None) -> None:
 def _loader(file: Path) -> Loader:
     """Return what finds the scripts that a script includes: those beside it."""
     return loader_beside(str(file.absolute()), read_script)
-
-
-def register(group: click.Group) -> None:
-    """Add the commands."""
-    group.add_command(sieve)
 
 
 def _scripts(file: Path, stage: str | None) -> list[tuple[Path, Stage]]:

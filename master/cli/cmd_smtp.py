@@ -10,7 +10,7 @@ import click
 from columba.common.dns.client import Client, name_servers
 from columba.common.errors import EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
 from columba.delivery.settings import Settings as DeliverySettings
-from columba.master.check.compile import settings_for
+from columba.master.check.open import settings_for
 from columba.master.cli.client import AskError, ask
 from columba.master.cli.output import Row
 from columba.master.cli.probe import Found, Wanted, addresses_of, mx_of, probe
@@ -58,11 +58,6 @@ def destinations(state: State) -> None:
 def down(state: State) -> None:
     """Show the servers that were silent and are left alone for a while."""
     state.show(ask_delivery(state.run_dir(), "down"))
-
-
-def register(group: click.Group) -> None:
-    """Add the commands."""
-    group.add_command(smtp)
 
 
 def ask_delivery(run: Path, command: str, **arguments: object) -> list[Row]:

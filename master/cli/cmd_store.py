@@ -22,8 +22,7 @@ from columba.common.errors import (
     StoreError,
 )
 from columba.common.files import replace_file
-from columba.master.check.compile import settings_for
-from columba.master.cli.cmd_queue import queue
+from columba.master.check.open import settings_for
 from columba.master.cli.output import Row
 from columba.master.cli.state import State, fail
 from columba.queue.store.keyring import KEY_OCTETS, key_line, key_name, parse_ring
@@ -33,7 +32,7 @@ from columba.queue.store.probe import probe
 TIMEOUT_S: Final = 10.0
 
 
-@queue.command("store-check")
+@click.command()
 @click.pass_obj
 def store_check(state: State) -> None:
     """Try out whether the queue's store keeps what the queue rests on."""
@@ -59,7 +58,7 @@ def store_check(state: State) -> None:
     raise SystemExit(EX_UNAVAILABLE if lacking else EX_OK)
 
 
-@queue.group("key")
+@click.group()
 def key() -> None:
     """Make the keys that queued mail is encrypted with."""
 
@@ -91,11 +90,6 @@ def gen(state: State, later: str, file: Path | None) -> None:
     except OSError as error:
         fail(f"{path}: {error.strerror}", EX_CANTCREAT)
     click.echo(f"{path}: added the key {key_name(secret).hex()}", err=True)
-
-
-def register(group: click.Group) -> None:
-    """Add the commands; they stand below `queue`, which is there already."""
-    assert queue.name in group.commands
 
 
 def _write(state: State, path: Path, text: str) -> None:

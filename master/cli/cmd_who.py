@@ -47,12 +47,6 @@ def penalty(state: State, address: str) -> None:
     )
 
 
-def register(group: click.Group) -> None:
-    """Add the commands."""
-    for command in (who, kick, penalty):
-        group.add_command(command)
-
-
 def _sides(mask: str, address: str) -> tuple[str, str]:
     """Take a mask that is an address as one, as doveadm does."""
     if (

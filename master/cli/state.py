@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from columba.common.errors import ConfigError
-from columba.master.check.compile import settings_for
+from columba.master.check.open import settings_for
 from columba.master.cli.client import AskError, ask
 from columba.master.cli.output import Row, render
 from columba.master.settings import MasterSettings

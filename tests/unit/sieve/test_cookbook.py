@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from columba.master.check.compile import open_config
+from columba.master.check.open import open_config
 from columba.sieve.engine import Failed
 from tests.fakes.cookbook import (
     PAGE,
