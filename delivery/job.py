@@ -18,7 +18,9 @@ LATE: Final = Decision(
     Verdict.TEMPORARY, Why(451, "4.4.7", "The delivery takes too long, try again later")
 )
 FULL: Final = Decision(
-    Verdict.TEMPORARY, Why(451, "4.3.2", "Too many mails are on their way to this destination")
+    Verdict.TEMPORARY,
+    Why(451, "4.3.2", "Too many mails are on their way to this destination"),
+    untried=True,
 )
 DOWN: Final = Decision(
     Verdict.TEMPORARY, Why(451, "4.4.1", "The next server does not answer"), next_host=True

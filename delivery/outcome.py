@@ -54,6 +54,7 @@ class Decision:
     alert: an administrator must look (our own configuration is wrong). next_host: another host may do better.
     is_pressed: the destination asks for less at a time, or does not answer. own_words: what is said in the place of
     why.text where inner names must not be told (`reply_detail = own`); "" = why.text names nobody.
+    untried: there was no room here, nobody was asked.
     """
 
     verdict: Verdict
@@ -62,6 +63,7 @@ class Decision:
     next_host: bool = False
     is_pressed: bool = False
     own_words: str = ""
+    untried: bool = False
 
 
 _FINAL_STAGES: Final = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.END})

@@ -46,6 +46,7 @@ def outcome_of(
         hop="" if is_hidden else result.hop,
         step="delivery",
         keeper=keeper if kind in FINAL else "",
+        untried=decision.untried,
         success=_success(recipient, decision, result),
     )
 

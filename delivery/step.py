@@ -28,9 +28,9 @@ from columba.delivery.attempt import Attempts
 from columba.delivery.commitment import Commitment
 from columba.delivery.content import Content
 from columba.delivery.filing import Filer
-from columba.delivery.job import FULL, Job, Result
 from columba.delivery.job import LATE as GIVEN_UP
 from columba.delivery.job import UNREADABLE as NOT_READ
+from columba.delivery.job import Job, Result
 from columba.delivery.outcome import Decision, Detail, Verdict
 from columba.delivery.report import FINAL, log_result, outcome_of
 from columba.delivery.target import NoTargetError, Target, grouped, target_of
@@ -40,7 +40,6 @@ LAST_NS: Final = 5_000_000_000  # with less than this left nobody ends a message
 CLEAN_S: Final = 1.0
 LATE_MAX: Final = 2000
 UNREADABLE: Final = NOT_READ.why
-UNTRIED: Final = (GIVEN_UP.why.text, FULL.why.text)
 CRASHED: Final = Decision(
     Verdict.TEMPORARY, Why(451, "4.3.0", "A part of the system failed, try again later")
 )
@@ -359,7 +358,7 @@ class DeliveryStep:
 
     def _due_s(self, replies: Sequence[wire.Outcome]) -> float:
         """What was tried rests as after a first try; what had no time is due at once."""
-        is_tried = any(o.text not in UNTRIED for o in replies)
+        is_tried = not all(o.untried or o.text == GIVEN_UP.why.text for o in replies)
         return self._policy.retry_s if is_tried else 0.0
 
 

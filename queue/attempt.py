@@ -301,7 +301,9 @@ class Attempts:
         self, record: Record, outcomes: tuple[wire.Outcome, ...], now_s: float
     ) -> Decisions:
         """Ask policy about those whose try failed, showing it what the defaults make of them."""
-        failed = [o.number for o in outcomes if o.kind == "deferred" and not o.in_doubt]
+        failed = [
+            o.number for o in outcomes if o.kind == "deferred" and not (o.in_doubt or o.untried)
+        ]
         if not failed:
             return {}
         after = outcome.apply(record, outcomes, (), now_s, self._stock.policy)

@@ -57,6 +57,7 @@ class Applied:
     parts: tuple[Record, ...] = ()
 
 
+CROWDED_S: Final = 5.0  # when mail is tried again that there was no room for
 _Place = tuple[str, int]  # step, variant
 
 
@@ -137,9 +138,11 @@ def apply(
             known = 0 < outcome.variant <= len(variants)
             places[outcome.number] = (outcome.step or record.step, outcome.variant * known)
     record = with_recipients(changed(record, claim=Claim()), people.values())
+    untried = frozenset(o.number for o in outcomes if o.untried and not o.in_doubt)
     record, parts = _parted(record, places, variants)
     return Applied(
-        *(_planned(record, now_s, policy), tuple(_planned(p, now_s, policy) for p in parts))
+        _planned(record, now_s, policy, untried),
+        tuple(_planned(part, now_s, policy, untried) for part in parts),
     )
 
 
@@ -325,7 +328,10 @@ def _placed(record: Record, place: _Place, variants: Sequence[Variant]) -> Recor
     )
 
 
-def _planned(record: Record, now_s: float, policy: RetryPolicy) -> Record:
+def _planned(record: Record, now_s: float, policy: RetryPolicy, untried: frozenset[str]) -> Record:
+    """Plan the next try. One for which there was no room for anybody was none: it is not counted."""
+    if record.active and all(person.number in untried for person in record.active):
+        return unclaimed(record, now_s + CROWDED_S)
     wishes = [wish.retry_s for person in record.active if (wish := wish_of(person)).retry_s]
     expires_s = min((expiry_s(record, p) for p in record.active), default=record.expires_s)
     wished_s = min(wishes, default=())

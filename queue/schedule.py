@@ -207,7 +207,7 @@ class Schedule:
     def worked(self, destination: str) -> None:
         """Say that a destination takes mail: what it has lost is due now."""
         line = self._line(destination)
-        line.worked()
+        line.worked(self._now_s)
         lost = self._lost.pop(destination, None)
         for item in lost.items if lost is not None else ():
             if self._is_planned(item):
@@ -223,6 +223,13 @@ class Schedule:
         line.failed(now_s)
         if line.probe_s != before_s:
             heapq.heappush(self._probes, (line.probe_s, destination))
+
+    def crowded(self, destination: str, now_s: float) -> None:
+        """Say that delivery had no room for this destination: after a moment fewer are begun at a time."""
+        self._now_s = now_s
+        line = self._line(destination)
+        line.crowded(now_s)
+        heapq.heappush(self._probes, (line.probe_s, destination))
 
     def reopen(self, destination: str) -> None:
         """Try a destination as if nothing were known of it."""

@@ -15,7 +15,7 @@ from columba.common.clock import Clock
 from columba.common.errors import NotFoundError
 from columba.common.ipc import wire
 from columba.common.log.event import Event
-from columba.queue.destination import verdicts
+from columba.queue.destination import Sign, signs
 from columba.queue.index import Index, Reader, Writer
 from columba.queue.owner import Owners
 from columba.queue.plan import NEVER_S, plan_of, shared
@@ -96,11 +96,14 @@ class Stock:
 
     def feedback(self, outcomes: tuple[wire.Outcome, ...]) -> None:
         """Let what a run met tell of the destinations."""
-        for destination, works in verdicts(outcomes).items():
-            if works:
-                self.schedule.worked(destination)
-            else:
-                self._failed(destination)
+        for destination, sign in signs(outcomes).items():
+            match sign:
+                case Sign.WORKS:
+                    self.schedule.worked(destination)
+                case Sign.CROWDED:
+                    self.schedule.crowded(destination, self.now_s)
+                case Sign.UNREACHABLE:
+                    self._failed(destination)
         self.wake.set()
 
     def _failed(self, destination: str) -> None:

@@ -108,6 +108,7 @@ class Outcome(Frozen, frozen=True, kw_only=True):
         0  # deferred: 0 = the message as the caller sent it, else Outcomes.variants[n - 1]
     )
     in_doubt: bool = False
+    untried: bool = False  # deferred because there was no room here: says nothing of hop or mail
     # delivered, NOTIFY=SUCCESS: the DSN that is ours to make, because the hop takes none ("relayed") or there is none
     success: Success = ""
     recipient: Recipient | None = (

@@ -69,6 +69,16 @@ def test_final_outcomes_are_final_and_the_rest_is_tried_again() -> None:
     assert due_s(after) == 0.0, "the DSN is due at once"
 
 
+def test_a_try_without_room_is_not_counted_and_is_made_again_soon() -> None:
+    before = record("a@x", "b@x", attempts=6)
+    full = said("1", "deferred", code=451, enhanced="4.3.2", untried=True)
+    after = outcome.apply(before, [full, said("2", "delivered")], (), NOW_S, POLICY).record
+    assert (after.attempts, after.due_s, after.claim) == (6, NOW_S + 5, Claim())
+    tried = said("2", "deferred", code=452)
+    after = outcome.apply(before, [full, tried], (), NOW_S, POLICY).record
+    assert (after.attempts, after.due_s) == (7, NOW_S + 60 * 2**6), "somebody was tried"
+
+
 def test_what_is_final_stays_so() -> None:
     done = outcome.apply(record("a@x"), [said("1", "delivered")], (), NOW_S, POLICY).record
     again = outcome.apply(done, [said("1", "failed")], (), NOW_S, POLICY).record

@@ -3,7 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from columba.queue.destination import Destination, Probing, is_unreachable
+import msgspec
+
+from columba.common.ipc import wire
+from columba.queue.destination import Destination, Probing, Sign, is_unreachable, signs
 from columba.queue.schedule import WATCH, Plan, Schedule
 
 A, B = "mx:a.example", "mx:b.example"
@@ -114,7 +117,7 @@ def test_a_window_grows_with_success_and_halves_with_failure() -> None:
     line = Destination(20, PROBING)
     assert line.room(0.0) == 5
     for _ in range(200):
-        line.worked()
+        line.worked(0.0)
     assert line.room(0.0) == 20
     line.failed(0.0)
     assert line.room(0.0) == 10
@@ -125,6 +128,55 @@ def test_a_window_grows_with_success_and_halves_with_failure() -> None:
     assert line.room(30.0) == 1, "what was under way when it closed is no probe"
     line.reopen()
     assert line.room(0.0) > 0
+
+
+def test_a_window_rests_below_what_there_was_no_room_for() -> None:
+    line = Destination(20, PROBING)
+    line.crowded(100.0)
+    line.crowded(100.0)
+    assert line.room(100.1) == 0, "a moment of rest"
+    assert line.room(100.2) == 4, "those begun before the first refusal are no news"
+    for _ in range(50):
+        line.worked(109.9)
+    assert line.room(109.9) == 4
+    for _ in range(5):
+        line.worked(110.0)
+    assert line.room(110.0) == 5
+    for second in range(200, 220):
+        line.crowded(second)
+    assert line.room(300.0) == 1, "never none"
+
+
+def test_the_schedule_wakes_after_the_rest_of_a_crowded_destination() -> None:
+    schedule = filled(flood("x", 6), in_flight=30)
+    begun = schedule.begin(1.0)
+    assert len(begun) == 5
+    schedule.done(begun[0])
+    schedule.crowded(A, 1.0)
+    assert schedule.begin(1.0) == []
+    wait_s = schedule.wait_s(1.0)
+    assert wait_s is not None
+    assert 0.1 < wait_s < 0.3
+    for name in begun[1:]:
+        schedule.done(name)
+    assert schedule.begin(1.3) == ["x5"]
+
+
+def test_what_outcomes_say_of_destinations() -> None:
+    def told(route: str, kind: wire.OutcomeKind, **fields: object) -> wire.Outcome:
+        return msgspec.convert(
+            {"number": "1", "kind": kind, "route": route, **fields}, wire.Outcome
+        )
+
+    crowded = told("a", "deferred", enhanced="4.3.2", untried=True)
+    lost = told("b", "deferred", enhanced="4.4.1", hop="b:25")
+    refused = told("c", "deferred", enhanced="4.2.2", hop="c:25")
+    assert signs((crowded, lost, refused)) == {
+        "a": Sign.CROWDED,
+        "b": Sign.UNREACHABLE,
+        "c": Sign.WORKS,
+    }
+    assert signs((crowded, told("a", "delivered"))) == {"a": Sign.WORKS}
 
 
 def test_what_says_that_a_destination_can_not_be_reached() -> None:
