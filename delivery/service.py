@@ -39,6 +39,7 @@ from columba.delivery.logins import Logins
 from columba.delivery.maildir import Maildirs
 from columba.delivery.outcome import Detail
 from columba.delivery.pool import Limits, Pool
+from columba.delivery.session import quit_all
 from columba.delivery.settings import Settings
 from columba.delivery.source import Sources, sources_of
 from columba.delivery.step import DeliveryStep, Policy
@@ -122,8 +123,7 @@ class Delivery(Serving):
         now_ns = time.monotonic_ns()
         self._step.hurry(max(until_ns - HURRY_NS, now_ns + (until_ns - now_ns) // 3))
         await self._server.wait_idle(left_s(until_ns))
-        for session in self._pool.close():
-            await session.quit()
+        await quit_all(self._pool.close())
         await self._queue.close(left_s(until_ns))
         await self._step.close()
         self._admin.close()

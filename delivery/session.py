@@ -6,7 +6,9 @@ nothing was handed over (promises §1). Timeouts are those of RFC 5321 §4.5.3.2
 answer to the end of data is waited for past it.
 """
 
+import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -273,6 +275,13 @@ class Session:
             said[accepted[event.index]] = Said(Stage.END, event.reply)
         else:
             _fill(said, accepted, Said(Stage.END, event.reply))
+
+
+async def quit_all(sessions: Iterable[Session]) -> None:
+    """Say goodbye on all of them at the same time: a process that ends has no second for each."""
+    async with asyncio.TaskGroup() as tasks:
+        for session in sessions:
+            tasks.create_task(session.quit())
 
 
 def _fill(said: list[Said | None], accepted: list[int], one: Said) -> None:

@@ -1,5 +1,6 @@
 """Attempts against a scripted hop over real sockets: every stage, every way it can go wrong."""
 
+import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from columba.common.ipc import wire
 from columba.delivery.job import Result
 from columba.delivery.outcome import Verdict
 from columba.delivery.pool import Limits
+from columba.delivery.session import quit_all
 from columba.delivery.target import Target, TlsDemand
 from columba.delivery.window import Bounds, Windows
 from tests.fakes.certificate import self_signed
@@ -330,6 +332,19 @@ async def test_tls_as_demanded(
     assert all(one.tls is tls for one in hop.taken())
     assert bench.pool.reused == (expected == 250)
     await bench.close()
+
+
+async def test_goodbyes_to_silent_hops_take_no_longer_than_one(
+    peers: Peers, bench: Bench, pair: tuple[Path, Path]
+) -> None:
+    hop = peers.hop(tls=server_tls(pair))
+    jobs = [job(host_target(hop.port, tls="encrypt")) for _ in range(4)]
+    await asyncio.gather(*map(bench.attempts.run, jobs))
+    idle = bench.pool.close()
+    hop.stall(2.5)
+    began_s = time.monotonic()
+    await quit_all(idle)
+    assert len(idle) > 2 and time.monotonic() - began_s < 2.0
 
 
 async def test_tls_that_is_not_offered_or_fails(peers: Peers, bench: Bench) -> None:

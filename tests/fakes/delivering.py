@@ -22,6 +22,7 @@ from columba.delivery.health import Health
 from columba.delivery.job import Job
 from columba.delivery.logins import Logins
 from columba.delivery.pool import Limits, Pool
+from columba.delivery.session import quit_all
 from columba.delivery.source import Source, Sources
 from columba.delivery.target import Target, TlsDemand
 from columba.delivery.transcript import Shelf
@@ -79,8 +80,7 @@ class Bench:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        for session in self.pool.close():
-            await session.quit()
+        await quit_all(self.pool.close())
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=5)
         self.off_loop.close()

@@ -148,6 +148,10 @@ class Hop:
 
         self._loop.call_soon_threadsafe(close)
 
+    def stall(self, seconds: float) -> None:
+        """Do nothing at all for so long, not even take note of a close."""
+        self._loop.call_soon_threadsafe(time.sleep, seconds)
+
     def stop(self) -> None:
         """End the server and its thread."""
         if self._ended is not None and self._thread.is_alive():
