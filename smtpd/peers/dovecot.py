@@ -30,13 +30,21 @@ class AuthClient:
         self._number = 0
         self._offered: asyncio.Future[tuple[str, ...]] | None = None
         self._connecting = asyncio.Lock()
+        self._failures = 0  # to connect
         self.mechanisms: tuple[str, ...] = ()
 
     async def connect(self) -> None:
-        """Make sure that there is a connection. Raises PeerGoneError."""
+        """Make sure that there is a connection. Raises PeerGoneError.
+
+        Who waits for the try of another fails with it: one silent service must not cost each its own five seconds.
+        """
+        failures = self._failures
         async with self._connecting:
-            if self._writer is None:
-                await self._connect()
+            if self._writer is not None:
+                return
+            if self._failures != failures:
+                raise PeerGoneError(f"{self._path}: can't be reached")
+            await self._connect()
 
     async def begin(
         self, mechanism: str, params: Mapping[str, str], initial: bytes | None, timeout_s: float
@@ -75,9 +83,10 @@ class AuthClient:
                 reader, writer = await asyncio.open_unix_connection(self._path, limit=READ)
                 self._writer = writer
                 writer.write(dovecot.client_hello(os.getpid()))
-                self._reading = loop.create_task(self._read(reader))
+                self._reading = loop.create_task(self._read(reader, writer))
                 self.mechanisms = await self._offered
         except (OSError, TimeoutError) as error:
+            self._failures += 1
             self._lose(str(error))
             raise PeerGoneError(f"{self._path}: {error}") from error
 
@@ -95,7 +104,7 @@ class AuthClient:
         finally:
             self._open.pop(number, None)
 
-    async def _read(self, reader: asyncio.StreamReader) -> None:
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         messages = ServerMessages()
         problem = "connection closed"
         try:
@@ -105,7 +114,8 @@ class AuthClient:
                     self._take(message)
         except (OSError, RemoteProtocolError) as error:
             problem = str(error)
-        self._lose(problem)
+        if self._writer is writer:  # else it was given up, and there may be another by now
+            self._lose(problem)
 
     def _take(self, message: dovecot.ServerMessage) -> None:
         match message:
