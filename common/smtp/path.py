@@ -78,9 +78,17 @@ def with_ascii_domain(address: bytes) -> bytes:
     if domain.isascii() or not local.isascii():
         return address
     try:
-        return local + b"@" + idna.encode(domain.decode(), uts46=True)
-    except UnicodeError:  # idna.IDNAError is one
+        return local + b"@" + a_labels(domain.decode()).encode()
+    except UnicodeError:
         return address
+
+
+def a_labels(domain: str) -> str:
+    """Return a domain in A-labels, as it stands in the DNS (RFC 5891, folded as RFC 5895 says).
+
+    Raises UnicodeError for one that can't stand there.
+    """
+    return idna.encode(domain, uts46=True).decode("ascii")  # idna.IDNAError is a UnicodeError
 
 
 def needs_smtputf8(address: bytes) -> bool:

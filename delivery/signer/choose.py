@@ -13,6 +13,7 @@ from columba.common.hop.mail import Why
 from columba.common.ipc import wire
 from columba.common.mail.addresses import parse_mailboxes
 from columba.common.mail.header import Header
+from columba.common.smtp.path import a_labels
 from columba.delivery.signer.sign import Signer
 
 
@@ -81,7 +82,7 @@ def a_label(domain: str) -> str:
     if domain.isascii():
         return domain.lower().rstrip(".")
     try:
-        return domain.encode("idna").decode("ascii").lower().rstrip(".")
+        return a_labels(domain).lower().rstrip(".")
     except UnicodeError:
         return domain
 

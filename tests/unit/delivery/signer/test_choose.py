@@ -103,6 +103,11 @@ def test_domains_of_the_authors() -> None:
     assert a_label("x" * 70 + "ü") == "x" * 70 + "ü"
 
 
+def test_a_domain_is_never_taken_for_another_of_the_older_idna() -> None:
+    # RFC 5891: ß is a letter of its own; the IDNA of 2003 made another domain of it.
+    assert a_label("Straße.example.") == "xn--strae-oqa.example"
+
+
 def test_the_default_domain() -> None:
     domains = ("example.org", "example")
     assert default_domain("Other.example", "mx.example.org", domains) == "other.example"
