@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from columba.common.errors import ConfigError
+from columba.common.files import make_folders, sync_folder, write_synced
 
 MIN_RSA_BITS: Final = 1024  # RFC 8301 §3.2; 2048 is what we make
 KEY_FILE_SIZE: Final = 16 * 1024
@@ -163,7 +164,7 @@ def save(directory: Path, key: SigningKey, suffix: str = SUFFIX) -> Path:
     Never replaces one: raises ConfigError. Raises OSError if it can't be written.
     """
     folder = directory / key.domain
-    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    make_folders(folder)
     path = folder / f"{key.selector}{suffix}"
     pem = key.private.private_bytes(
         serialization.Encoding.PEM,
@@ -171,13 +172,10 @@ def save(directory: Path, key: SigningKey, suffix: str = SUFFIX) -> Path:
         serialization.NoEncryption(),
     )
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        write_synced(path, (pem,))
     except FileExistsError as error:
         raise ConfigError("there is a key of this name already", str(path)) from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
+    sync_folder(folder)
     return path
 
 
