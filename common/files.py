@@ -4,10 +4,17 @@ A file is written under another name, fsynced, given its name, and the folder is
 any byte a reader finds the old content, the new one, or nothing. All calls block: call them off the loop.
 """
 
+import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+NO_SPACE: Final = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+)  # of an OSError: the disk, or the user's share of it, is full
 
 
 def sync_folder(folder: Path) -> None:
@@ -27,7 +34,7 @@ def write_synced(path: Path, chunks: Iterable[bytes], mode: int = 0o600) -> None
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         for chunk in chunks:
-            _write_all(fd, chunk)
+            write_all(fd, chunk)
         os.fsync(fd)
     except BaseException:
         with suppress(OSError):
@@ -56,7 +63,8 @@ def make_folders(folder: Path, mode: int = 0o750) -> None:
     sync_folder(folder.parent)
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
+    """Write all octets, however few the kernel takes at a time. Raises OSError."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

@@ -7,7 +7,6 @@ Sources: RFC 5321 §4.4 (Return-Path), Maildir, Maildir++; promises §13.
 """
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,14 +14,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from columba.common.files import make_folders, sync_folder, write_synced
+from columba.common.files import NO_SPACE, make_folders, sync_folder, write_synced
 from columba.common.mail.header import Header
 from columba.delivery import placement, quota
 from columba.delivery.commitment import Commitment
 from columba.delivery.content import Content
 
 PARTS: Final = ("tmp", "new", "cur")
-_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Filing(Enum):
@@ -71,7 +69,7 @@ class Maildirs:
             folder = _folder(own, name, letter.create)
             filing, size = _write(folder, content, letter, commitment)
         except OSError as error:
-            if error.errno in _NO_SPACE:
+            if error.errno in NO_SPACE:
                 return Filing.NO_SPACE
             raise
         if filing is Filing.SAVED and self.quota_bytes:

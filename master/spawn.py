@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 
 import columba
 from columba.common.config.schema import UNLIMITED
+from columba.common.files import write_all
 from columba.master.privileges import Identity
 from columba.master.words import EXIT_EXEC_FAILED
 
@@ -81,9 +82,7 @@ def spawn(birth: Birth) -> int:
 def memfd(name: str, content: bytes) -> int:
     """Return a sealed descriptor that holds content."""
     fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    view = memoryview(content)
-    while view:
-        view = view[os.write(fd, view) :]
+    write_all(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
     return fd

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from columba.common.errors import FullError, NotFoundError, StoreError, UnavailableError
+from columba.common.files import NO_SPACE, write_all
 from columba.common.ipc import wire
 from columba.common.off_loop import OffLoop
 
@@ -52,9 +53,7 @@ class SpoolWriter:
             if self._fd < 0:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
                 self._fd = os.open(self._path, flags, 0o640)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._fd, view) :]
+            write_all(self._fd, data)
         except OSError as error:
             raise _ours(error, self._path) from error
 
@@ -139,6 +138,6 @@ def remove(folder: Path, name: str) -> None:
 def _ours(error: OSError, path: Path) -> StoreError:
     if isinstance(error, FileNotFoundError):
         return NotFoundError(f"{path} is not there")
-    if error.errno in {28, 122}:  # ENOSPC, EDQUOT
+    if error.errno in NO_SPACE:
         return FullError(f"no space for {path}")
     return UnavailableError(f"{path}: {error}")

@@ -9,6 +9,7 @@ import syslog
 import time
 from typing import Final, Protocol
 
+from columba.common import files
 from columba.common.errors import EX_CANTCREAT, ColumbaError
 from columba.common.log.level import Level
 from columba.master.log.lines import Record, render
@@ -103,9 +104,7 @@ def open_output(path: str, facility: str) -> Output:
 def write_all(fd: int, records: list[Record]) -> None:
     """Write records as lines; raises OSError."""
     text = "".join(render(record, local_stamp) + "\n" for record in records)
-    view = memoryview(text.encode(errors="replace"))
-    while view:
-        view = view[os.write(fd, view) :]
+    files.write_all(fd, text.encode(errors="replace"))
 
 
 def local_stamp(at_s: float) -> str:

@@ -30,7 +30,7 @@ class Server:
         if self.speaks:
             writer.write(HELLO)
         while line := await reader.readline():
-            word, number, *_ = line.split(b"\t") + [b""]
+            word, number, *_ = [*line.split(b"\t"), b""]
             if self.speaks and word == b"AUTH":
                 writer.write(dovecot.ok(int(number), "ann"))
         writer.close()
