@@ -96,10 +96,10 @@ class Try:
 
 
 class Attempts:
-    """Makes attempts."""
+    """Makes attempts. held_ns: how much longer than usual a connection may be idle after one."""
 
-    def __init__(self, tools: Tools, ways: Ways) -> None:
-        self._tools, self._ways = tools, ways
+    def __init__(self, tools: Tools, ways: Ways, held_ns: int = 0) -> None:
+        self._tools, self._ways, self._held_ns = tools, ways, held_ns
 
     async def run(self, job: Job) -> list[Result]:
         """Return a result for each recipient of the job, in order."""
@@ -258,7 +258,7 @@ class Attempts:
         try:
             said = await session.send(transaction, part.commitment, self._patience(part))
         except HopError as error:
-            if session.uses and error.stage is Stage.MAIL and _is_stale(error):
+            if is_stale(session, error):
                 return None, set()
             return same(part, self._ended(error, session.endpoint)), set()
         except TooLateError:
@@ -274,8 +274,8 @@ class Attempts:
         return results, form.left_over(part, said, results)
 
     def _put_away(self, this: Try, session: Session) -> None:
-        key = this.key(session.endpoint)
-        for old in self._tools.pool.give_back(key, session, time.monotonic_ns()):
+        key, now_ns = this.key(session.endpoint), time.monotonic_ns()
+        for old in self._tools.pool.give_back(key, session, now_ns, self._held_ns):
             self._tools.spawn(old.quit(), "closing a connection")
 
     def _keep(self, job: Job, session: Session) -> None:
@@ -317,14 +317,16 @@ class Attempts:
         return Patience(job.deadline_ns)
 
 
+def is_stale(session: Session, error: HopError) -> bool:
+    """Tell whether the hop had closed an idle connection, perhaps with a 421, before it heard of this mail."""
+    if not session.uses or error.stage is not Stage.MAIL:
+        return False
+    return error.reply is None or error.reply.code == 421
+
+
 def _in_clear(this: Try) -> Try:
     return replace(this, wanted=Demand(Use.NEVER, this.wanted.check))
 
 
 def _not_in(job: Job, done: Mapping[str, Result]) -> tuple[wire.Recipient, ...]:
     return tuple(r for r in job.recipients if r.number not in done)
-
-
-def _is_stale(error: HopError) -> bool:
-    """Tell whether the hop had closed the connection, perhaps with a 421, before it heard of this mail."""
-    return error.reply is None or error.reply.code == 421

@@ -5,7 +5,6 @@ connection goes back to the cache; with `holds` it waits longer there, for the m
 of MAIL says nothing about the recipient: that is a temporary answer.
 """
 
-import time
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +13,7 @@ from columba.common.hop.mail import Why
 from columba.common.ipc import wire
 from columba.common.ipc.spool import BodySource
 from columba.delivery import form
-from columba.delivery.attempt import Attempts, Tools, Try, Ways
+from columba.delivery.attempt import Attempts, Tools, Try, Ways, is_stale
 from columba.delivery.commitment import Commitment
 from columba.delivery.content import Content
 from columba.delivery.exchange import HopError
@@ -33,10 +32,6 @@ _NUMBER: Final = "1"
 class Asking(Attempts):
     """Attempts that end after RCPT."""
 
-    def __init__(self, tools: Tools, ways: Ways, held_ns: int) -> None:
-        super().__init__(tools, ways)
-        self._held_ns = held_ns
-
     async def _send(
         self, this: Try, part: Job, session: Session
     ) -> tuple[list[Result] | None, set[str]]:
@@ -47,8 +42,8 @@ class Asking(Attempts):
                 form.transaction(part, session.extensions), self._patience(part)
             )
         except HopError as error:
-            if session.uses and error.stage is Stage.MAIL and error.reply is None:
-                return None, set()  # it was closed while it was idle
+            if is_stale(session, error):
+                return None, set()
             return [Result(replace(_unsure(str(error)), next_host=True), label)], set()
         finally:
             session.heard()
@@ -61,19 +56,12 @@ class Asking(Attempts):
             return [Result(_unsure(f"{label} does not take our MAIL: {words}"), label)], set()
         return [Result(self._decide(one, label), label)], set()
 
-    def _put_away(self, this: Try, session: Session) -> None:
-        now_ns = time.monotonic_ns()
-        for old in self._tools.pool.give_back(
-            this.key(session.endpoint), session, now_ns, self._held_ns
-        ):
-            self._tools.spawn(old.quit(), "closing a connection")
-
 
 class Callouts:
     """Answers CallOut."""
 
     def __init__(self, tools: Tools, ways: Ways, mx_port: int) -> None:
-        self._asking, self._holding = Asking(tools, ways, 0), Asking(tools, ways, HELD_NS)
+        self._asking, self._holding = Asking(tools, ways), Asking(tools, ways, HELD_NS)
         self._mx_port = mx_port
 
     async def ask(self, asked: wire.CallOut) -> wire.CalledOut:

@@ -18,7 +18,7 @@ from columba.delivery.logins import Logins
 from columba.delivery.source import Source
 from columba.delivery.target import Endpoint, Target
 from tests.fakes.certificate import self_signed
-from tests.fakes.delivering import BODY, HEADER, Bench, content, host_target, job
+from tests.fakes.delivering import BODY, HEADER, Bench, content, host_target, job, seconds
 from tests.fakes.resolver import FakeResolver
 from tests.peers.all import Peers
 from tests.peers.hop import FEATURES, Step
@@ -142,6 +142,18 @@ async def test_the_rest_goes_to_another_host_when_one_gives_up(peers: Peers) -> 
     assert verdicts(await bench.attempts.run(job(target, *FIVE))) == ["delivered"] * 5
     assert [len(one.recipients) for one in hop.taken()] == [2, 2, 1]
     await bench.close()
+
+
+async def test_a_callout_asks_again_where_the_idle_connection_was_closed(
+    peers: Peers, bench: Bench
+) -> None:
+    hop = peers.hop()
+    await bench.attempts.run(job(host_target(hop.port)))
+    hop.once("mail", Step("421 4.4.2 idle too long", close=True))
+    route = wire.Route(kind="relay", host="127.0.0.1", port=hop.port)
+    asked = wire.CallOut(route=route, sender=b"", recipient=b"kim@x.test", deadline_ns=seconds(5.0))
+    answer = await bench.callouts.ask(asked)
+    assert (answer.code, hop.connections) == (250, 2)
 
 
 async def test_a_report_of_success_is_passed_on_only_where_that_is_offered(

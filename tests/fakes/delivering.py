@@ -15,6 +15,7 @@ from columba.common.net.check import Check
 from columba.common.net.tls import client_context
 from columba.common.off_loop import OffLoop
 from columba.delivery.attempt import Attempts, Tools, Ways
+from columba.delivery.callout import Callouts
 from columba.delivery.commitment import Commitment
 from columba.delivery.connect import Families, Finder
 from columba.delivery.content import Content
@@ -71,7 +72,8 @@ class Bench:
             Event(self._log),
             self.spawn,
         )
-        self.attempts = Attempts(tools, Ways("us.test", 2.0, 2.0, ("BURL",), endpoints_max))
+        ways = Ways("us.test", 2.0, 2.0, ("BURL",), endpoints_max)
+        self.attempts, self.callouts = Attempts(tools, ways), Callouts(tools, ways, 25)
 
     def spawn(self, work: Coroutine[object, object, None], what: str) -> None:
         assert what
