@@ -1,8 +1,10 @@
 """File a recipient's mail into a Maildir, off the loop, and say what that means for the recipient."""
 
+from collections.abc import Mapping
 from typing import Final
 
-from columba.common.errors import StoreError
+from columba.common.clock import left_s
+from columba.common.errors import ConfigError, StoreError
 from columba.common.hop.mail import Why
 from columba.common.ipc import wire
 from columba.common.off_loop import OffLoop
@@ -11,7 +13,8 @@ from columba.delivery.content import Content
 from columba.delivery.job import LATE, UNREADABLE, Result
 from columba.delivery.maildir import Filing, Letter, Maildirs
 from columba.delivery.outcome import Decision, Verdict, one_line
-from columba.delivery.placement import BadMailboxError, base_name
+from columba.delivery.placement import BadMailboxError, base_name, folder_name
+from columba.delivery.settings import MailboxSection
 
 DISK_S: Final = 600.0  # the call's deadline is kept by the step; a thread can't be stopped
 LOCAL: Final = "maildir"
@@ -25,6 +28,14 @@ _DECISIONS: Final = {
         Verdict.TEMPORARY, Why(452, "4.3.1", "Insufficient system storage"), alert=True
     ),
     Filing.LATE: LATE,
+}
+# What folders are for where the configuration has no `mailbox` sections: the names that clients make.
+_USES: Final[Mapping[str, tuple[str, ...]]] = {
+    "\\archive": ("Archive", "Archives"),
+    "\\drafts": ("Drafts",),
+    "\\junk": ("Junk", "Spam"),
+    "\\sent": ("Sent", "Sent Messages"),
+    "\\trash": ("Trash", "Deleted Messages"),
 }
 _BROKEN: Final = Why(451, "4.3.0", "The mailbox can't be written now")
 
@@ -51,6 +62,7 @@ class Filer:
             path=route.path,
             folder=route.folder,
             create=route.create,
+            use=route.use,
             flags=route.flags,
             base=base_name(
                 handoff.envelope.arrived_s, handoff.id, recipient.number, self._hostname
@@ -58,6 +70,20 @@ class Filer:
         )
         hop = f"{LOCAL}:{route.path}" + (f"/{route.folder}" if route.folder else "")
         return [Result(await self._save(letter, commitment), hop)]
+
+    async def ask(self, asked: wire.FolderAsk) -> wire.FolderTold:
+        """Tell whether a folder is there."""
+        try:
+            exists = await self._off_loop.run(
+                left_s(asked.deadline_ns),
+                self._maildirs.has_folder,
+                asked.path,
+                asked.folder,
+                asked.use,
+            )
+        except (OSError, TimeoutError) as error:
+            return wire.FolderTold(problem=one_line(f"the mailbox can't be read: {error}"))
+        return wire.FolderTold(exists=exists)
 
     async def _save(self, letter: Letter, commitment: Commitment) -> Decision:
         try:
@@ -71,3 +97,20 @@ class Filer:
             why = Why(_BROKEN.code, _BROKEN.enhanced, one_line(f"{_BROKEN.text}: {error}"))
             return Decision(Verdict.TEMPORARY, why, alert=True, own_words=_BROKEN.text)
         return _DECISIONS[filing]
+
+
+def special_uses(sections: Mapping[str, MailboxSection]) -> Mapping[str, tuple[str, ...]]:
+    """Return special uses in lower case, and the folders that have them. Raises ConfigError."""
+    if not sections:
+        return _USES
+    found: dict[str, tuple[str, ...]] = {}
+    for name, section in sections.items():
+        try:
+            folder_name(name)
+        except BadMailboxError as error:
+            raise ConfigError(f"mailbox {name}: {error}") from error
+        for use in section.special_use:
+            if not use.startswith("\\"):
+                raise ConfigError(f"mailbox {name}: special_use {use} lacks its backslash")
+            found[use.lower()] = (*found.get(use.lower(), ()), name)
+    return found

@@ -8,8 +8,8 @@ Sources: RFC 5321 §4.4 (Return-Path), Maildir, Maildir++; promises §13.
 
 import contextlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -45,14 +45,35 @@ class Letter:
     create: bool
     flags: tuple[str, ...]
     base: str  # placement.base_name
+    use: str = ""  # a folder of this special use is taken before `folder`
 
 
 @dataclass(frozen=True, slots=True)
 class Maildirs:
-    """The mail root and what holds for all mailboxes. quota_bytes 0 = no limit."""
+    """The mail root and what holds for all mailboxes. quota_bytes 0 = no limit.
+
+    uses: special uses in lower case, to the names of their folders (RFC 8579).
+    """
 
     root: Path
     quota_bytes: int = 0
+    uses: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def has_folder(self, path: str, folder: str, use: str) -> bool:
+        """Tell whether a mail would be filed in a folder; "" is any of that use. Raises OSError.
+
+        use: one that the folder must have too, if it is not "". Of INBOX it is true before the first mail, which
+        makes it. A name that can't be one is none.
+        """
+        try:
+            own = self._mailbox(path)
+            name = placement.folder_name(folder)
+        except placement.BadMailboxError:
+            return False
+        if not use:
+            return not name or _is_writable(own / name)
+        named = [placement.folder_name(each) for each in self.uses.get(use.lower(), ())]
+        return any(_is_writable(own / each) for each in named if not folder or each == name)
 
     def save(self, letter: Letter, commitment: Commitment) -> Filing:
         """Save a mail. Raises placement.BadMailboxError, OSError (then nothing is known to be saved)."""
@@ -66,7 +87,7 @@ class Maildirs:
             _make_maildir(own)
             if self.quota_bytes and not quota.has_room(own, content.size, self.quota_bytes):
                 return Filing.OVER_QUOTA
-            folder = _folder(own, name, letter.create)
+            folder = self._used(own, letter.use) or _folder(own, name, letter.create)
             filing, size = _write(folder, content, letter, commitment)
         except OSError as error:
             if error.errno in NO_SPACE:
@@ -76,6 +97,11 @@ class Maildirs:
             quota.add(own, size)
         return filing
 
+    def _used(self, own: Path, use: str) -> Path | None:
+        """RFC 8579 §4: the first folder of a special use that is there; None: the one that is named."""
+        folders = (own / placement.folder_name(each) for each in self.uses.get(use.lower(), ()))
+        return next((folder for folder in folders if _is_writable(folder)), None)
+
     def _mailbox(self, path: str) -> Path:
         """Return the directory of a mailbox; one inside another mailbox is refused."""
         parts = placement.mailbox_parts(path)
@@ -84,6 +110,11 @@ class Maildirs:
             if all((above / part).is_dir() for part in PARTS):
                 raise placement.BadMailboxError(f"{path!r} lies inside another mailbox")
         return self.root.joinpath(*parts)
+
+
+def _is_writable(directory: Path) -> bool:
+    """Tell whether it is a Maildir that this process can file into."""
+    return os.access(directory / "tmp", os.W_OK) and (directory / "cur").is_dir()
 
 
 def _has_looped(header: Header, address: bytes) -> bool:

@@ -1,8 +1,8 @@
 """remote-delivery: SMTP and LMTP out, Maildirs, and what it must remember until clients are told.
 
-It answers Handoff, Answered and Withheld; how a mail is delivered stands in step.py. It binds its tools to
-the process: resolver, connection cache, TLS contexts, limits; all of them belong to this process alone, and
-callers choose the process by destination.
+It answers Handoff, CallOut, FolderAsk, Answered and Withheld; how a mail is delivered stands in step.py. It
+binds its tools to the process: resolver, connection cache, TLS contexts, limits; all of them belong to this process
+alone, and callers choose the process by destination.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from columba.delivery.board import Board
 from columba.delivery.callout import Callouts
 from columba.delivery.connect import Families, Finder
 from columba.delivery.control import Control
-from columba.delivery.filing import Filer
+from columba.delivery.filing import Filer, special_uses
 from columba.delivery.health import Health
 from columba.delivery.logins import Logins
 from columba.delivery.maildir import Maildirs
@@ -86,6 +86,7 @@ class Delivery(Serving):
         self._mail_threads = OffLoop(MAIL_THREADS, "maildir")
         self._step: DeliveryStep | None = None
         self._callouts: Callouts | None = None
+        self._filer: Filer | None = None
 
     async def start(self) -> None:
         """Make the tools and begin to take calls. Raises ConfigError."""
@@ -164,7 +165,9 @@ class Delivery(Serving):
             context.spawn,
         )
         self._callouts = Callouts(tools, ways, settings.smtp_port)
-        maildirs = Maildirs(Path(settings.mail_root), settings.mailbox_quota)
+        uses = special_uses(settings.mailbox)
+        maildirs = Maildirs(Path(settings.mail_root), settings.mailbox_quota, uses)
+        self._filer = Filer(maildirs, settings.hostname, self._mail_threads)
         return DeliveryStep(
             Policy(
                 name=context.name,
@@ -176,7 +179,7 @@ class Delivery(Serving):
                 detail=Detail(settings.reply_detail),
             ),
             Attempts(tools, ways),
-            Filer(maildirs, settings.hostname, self._mail_threads),
+            self._filer,
             chain=make_chain(context, self._queue),
             queue=self._queue,
             keeper=self._keeper,
@@ -210,6 +213,8 @@ class Delivery(Serving):
                 return (await self._step.run(mail, call)).reply()
             case wire.CallOut() as asked if self._callouts is not None:
                 return await self._callouts.ask(asked), []
+            case wire.FolderAsk() as asked if self._filer is not None:
+                return await self._filer.ask(asked), []
             case wire.Answered(ids=ids):
                 self._keeper.answered(ids)
                 return wire.Done(), []

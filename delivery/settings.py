@@ -23,6 +23,15 @@ class SourceSection:
 
 
 @dataclass(frozen=True)
+class MailboxSection:
+    """`mailbox NAME { … }`: what a folder of every Maildir is for."""
+
+    special_use: list[str] = setting(
+        Kind.STRLIST, "", "Special uses of the folder (RFC 6154), such as \\Junk."
+    )
+
+
+@dataclass(frozen=True)
 class Settings(Handing, FirstRetry, Dns, Lookups, General):
     """What a delivery process knows."""
 
@@ -70,6 +79,10 @@ class Settings(Handing, FirstRetry, Dns, Lookups, General):
     smtp_port: int = setting(Kind.PORT, "25", "Port of MX hosts.")
     mail_root: str = setting(
         Kind.PATH, "%{state_dir}/mail", "Maildirs of local mailboxes are below this directory."
+    )
+    mailbox: dict[str, MailboxSection] = named(
+        MailboxSection,
+        "Folders of Maildirs by their use; without any: Archive, Drafts, Junk, Sent, Trash.",
     )
     mailbox_quota: int = setting(
         Kind.SIZE, "0", "Most that a mailbox may hold; 0 is unlimited. Over it: 452 4.2.2."

@@ -146,7 +146,8 @@ def _report(record: Record, due: Due, sender: Sender, form: Form, *, id: str, to
     )
     # RFC 3461 §4.3: RET is about failures; other reports return the header. RFC 8689 §5: of mail with REQUIRETLS
     # the header alone goes back; a body beside the record is too big.
-    returns = form.returns or ("headers" if envelope.ret == "HDRS" else "full")
+    said = next((ret for person in due.people if (ret := person.spec.get("ret"))), envelope.ret)
+    returns = form.returns or ("headers" if said == "HDRS" else "full")
     is_full = returns == "full" and due.action is Action.FAILED
     with_body = is_full and not envelope.requiretls and not record.body_key
     return Report(

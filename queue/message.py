@@ -57,13 +57,13 @@ def record_of(
     doubt_s = now_s + policy.in_doubt_s if intake.in_doubt else 0.0
     begins_s = max(handoff.envelope.arrived_s or now_s, handoff.envelope.hold_until_s)
     people = tuple(_recipient(r, replies.get(r.number), now_s, doubt_s) for r in handoff.recipients)
-    may_be_told = handoff.may_queue == "yes" and policy.notice_s > 0
+    notice_s = _notice_s(handoff, policy)
     return Record(
         id=handoff.id,
         name=handoff.id,
         created_s=now_s,
         expires_s=policy.expires_s(begins_s),
-        notice_s=begins_s + policy.notice_s if may_be_told else 0.0,
+        notice_s=begins_s + notice_s if notice_s else 0.0,
         priority=max((r.wish.priority for r in handoff.recipients if r.wish), default=0),
         due_s=max(now_s + max(policy.fresh_s, intake.due_in_s), handoff.envelope.hold_until_s),
         release_s=handoff.envelope.hold_until_s,
@@ -85,6 +85,15 @@ def record_of(
         by=[intake.by],
         recipients=people,
     )
+
+
+def _notice_s(handoff: wire.Handoff, policy: RetryPolicy) -> float:
+    """Return when the sender hears of the delay, from arrival on: the soonest of what policy wished and the setting."""
+    if handoff.may_queue != "yes":
+        return 0.0
+    wished = [r.wish.notice_s for r in handoff.recipients if r.wish and r.wish.notice_s]
+    known = [policy.notice_s] if policy.notice_s > 0 else []
+    return float(min([*wished, *known], default=0.0))
 
 
 def handoff_of(

@@ -1,4 +1,4 @@
-"""Find the answers that running scripts ask for: tables, dicts, the DNS, next hops.
+"""Find the answers that running scripts ask for: tables, dicts, the DNS, next hops, mailboxes.
 
 What is known in this process is answered at once; several questions of one request are asked at the same time. No
 answer takes longer than its timeout, nor than the time that is left for the call: then it is Unavailable, and the
@@ -30,6 +30,8 @@ from columba.sieve.run.requests import (
     Each,
     Found,
     Lookup,
+    MailboxExists,
+    Metadata,
     Missing,
     Question,
     Records,
@@ -37,6 +39,7 @@ from columba.sieve.run.requests import (
     Resolve,
     Said,
     Several,
+    SpecialUse,
     Unavailable,
 )
 
@@ -53,6 +56,14 @@ class Callouts(Protocol):
         ...
 
 
+class Stores(Protocol):
+    """Knows mailboxes (mailboxes.py)."""
+
+    async def ask(self, asked: MailboxExists | SpecialUse | Metadata, timeout_s: float) -> Answer:
+        """Return Found, Missing or Unavailable."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Who is asked beside tables. dicts: by name, "" holds the server's own marks."""
@@ -64,6 +75,7 @@ class Sources:
     list_timeout_s: float = 2.0  # of lists in the DNS
     callouts: Callouts | None = None
     callout_timeout_s: float = 30.0
+    stores: Stores | None = None
     event: Event | None = None
 
 
@@ -142,6 +154,9 @@ class Answers:
                 return await self._one(asked, until_ns)
             case ClientName(ip=ip):
                 return Found(await self._client_name(ip, until_ns))
+            case MailboxExists() | SpecialUse() | Metadata() if self._sources.stores is not None:
+                timeout_s = within(self._timeout_s, until_ns)
+                return await self._sources.stores.ask(asked, timeout_s)
             case _:
                 return NO_STORE
 

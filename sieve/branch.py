@@ -13,7 +13,16 @@ from columba.common.hop.destination import final, folder
 from columba.common.hop.mail import Why, same_for_all
 from columba.common.ipc import wire
 from columba.sieve import verdict
-from columba.sieve.run.actions import FileInto, Keep, Redirect, Reject, Reply, SetSender, SignAs
+from columba.sieve.run.actions import (
+    FileInto,
+    Keep,
+    Redirect,
+    Reject,
+    Reply,
+    SetSender,
+    SignAs,
+    Wishes,
+)
 from columba.sieve.run.machine import Finished
 from columba.sieve.run.message import Message
 
@@ -26,6 +35,7 @@ NOTIFIES: Final[tuple[Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"], ...]] = (
     "FAILURE",
     "DELAY",
 )
+RETURNS: Final[tuple[Literal["FULL", "HDRS"], ...]] = ("FULL", "HDRS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +68,10 @@ class BranchError(Exception):
     """The script asks for what can't be: a run-time error of the script."""
 
 
-def branches(recipient: wire.Recipient, finished: Finished, message: Message) -> Branches:
-    """Return what became of the recipient; message: as the script left it. Raises BranchError."""
+def branches(
+    recipient: wire.Recipient, finished: Finished, message: Message, age_s: float = 0.0
+) -> Branches:
+    """Return what became of the recipient; message: as the script left it; age_s: of the mail. Raises BranchError."""
     refusal = finished.refusal
     if refusal is not None:
         return Branches(outcomes=refused([recipient], refusal))
@@ -76,7 +88,8 @@ def branches(recipient: wire.Recipient, finished: Finished, message: Message) ->
     recipient = with_wishes(recipient, finished)
     sign = signatures(finished) or recipient.sign
     kept = _kept(finished, base, message)
-    redirects = redirected(finished, recipient)
+    own = recipient.original or recipient.address
+    redirects = redirected(finished, _with_orcpt(recipient, own), age_s)
     if not kept and not redirects:
         return Branches(outcomes=same_for_all([recipient], "discarded", DISCARDED, step="sieve"))
     return _split(recipient, kept, redirects, sign)
@@ -103,19 +116,41 @@ def signatures(finished: Finished) -> tuple[wire.Sign, ...]:
     return tuple(named)
 
 
-def redirected(finished: Finished, recipient: wire.Recipient) -> list[Person]:
-    """Return the recipients that redirects make of one, still with its number; RFC 6009 §3: NOTIFY may be another."""
+def redirected(finished: Finished, recipient: wire.Recipient, age_s: float = 0.0) -> list[Person]:
+    """Return the recipients that redirects make of one, still with its number; age_s: of the mail."""
     people = []
     for entry in finished.result.entries:
         action = entry.action
         if isinstance(action, Redirect):
-            said = action.wishes.notify if action.wishes is not None else ""
-            notify = tuple(w for w in NOTIFIES if w in said.split(",")) or recipient.notify
-            person = msgspec.structs.replace(
-                recipient, address=action.address.encode(), notify=notify
-            )
+            person = msgspec.structs.replace(recipient, address=action.address.encode())
+            if action.wishes is not None:
+                person = _wished(person, action.wishes, age_s)
             people.append(Person(person, entry.message))
     return people
+
+
+def _wished(recipient: wire.Recipient, wishes: Wishes, age_s: float) -> wire.Recipient:
+    """RFC 6009 §4, §5: NOTIFY and RET go out as the script says; the deadline is kept by our own queue."""
+    notify = tuple(w for w in NOTIFIES if w in wishes.notify.split(",")) or recipient.notify
+    ret = next((r for r in RETURNS if r == wishes.ret), recipient.ret)
+    wish = recipient.wish
+    if wishes.by_s is not None:
+        after_s = max(1, int(age_s) + wishes.by_s)
+        known = wish or wire.QueueWish()
+        if wishes.by_mode == "return":
+            wish = msgspec.structs.replace(known, expire_s=min(known.expire_s or after_s, after_s))
+        else:
+            wish = msgspec.structs.replace(known, notice_s=min(known.notice_s or after_s, after_s))
+    return msgspec.structs.replace(recipient, notify=notify, ret=ret, wish=wish)
+
+
+def _with_orcpt(recipient: wire.Recipient, original: bytes) -> wire.Recipient:
+    """RFC 3461 §5.2.1: what is sent on may say whom the sender wrote to, unless the sender has said it."""
+    if recipient.orcpt or b"@" not in original:
+        return recipient
+    kind = "rfc822" if original.isascii() else "utf-8"  # RFC 6533 §3
+    orcpt = f"{kind};{original.decode('utf-8', 'replace')}"
+    return msgspec.structs.replace(recipient, orcpt=orcpt)
 
 
 def refused(recipients: list[wire.Recipient], refusal: Reject | Reply) -> tuple[wire.Outcome, ...]:
@@ -199,7 +234,9 @@ def _filed(base: wire.Route, action: FileInto) -> wire.Route:
     if base.kind != "maildir":
         raise BranchError("fileinto needs a route to a maildir")
     folder = "" if action.mailbox.upper() == "INBOX" else action.mailbox
-    route = msgspec.structs.replace(base, folder=folder, create=action.creates)
+    route = msgspec.structs.replace(
+        base, folder=folder, create=action.creates, use=action.special_use
+    )
     return _flagged(route, action.flags)
 
 

@@ -163,7 +163,11 @@ class Committer:
             return ""
         folder = "" if made.copy.mailbox.upper() == "INBOX" else made.copy.mailbox
         route = msgspec.structs.replace(
-            home, folder=folder, create=made.copy.creates, flags=made.copy.flags or ()
+            home,
+            folder=folder,
+            create=made.copy.creates,
+            use=made.copy.special_use,
+            flags=made.copy.flags or (),
         )
         person = wire.Recipient(number="1", address=outcome.address, route=route, pinned=True)
         return await self._intake(made, derived_id(id, "fcc"), "delivery", (person,), until_ns)

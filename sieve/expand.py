@@ -156,7 +156,7 @@ class Expander:
             made.outcomes += refused(recipients, finished.refusal)
             return []
         made.todo += _todo("", finished, run)
-        became = after_data(recipients, finished, run.message)
+        became = after_data(recipients, finished, run.message, _age_s(handoff, run))
         made.outcomes += became.outcomes
         return list(became.onward)
 
@@ -173,7 +173,7 @@ class Expander:
         try:
             if ended is not None:
                 finished, run = ended
-                became = branches(recipient, finished, run.message)
+                became = branches(recipient, finished, run.message, _age_s(handoff, run))
                 made.todo += _todo(recipient.number, finished, run)
                 return became
         except BranchError as error:
@@ -222,6 +222,12 @@ class Expander:
         made.leaves.clear()
         made.todo.clear()
         made.outcomes = list(same_for_all(handoff.recipients, "refused", TOO_MANY, step="sieve"))
+
+
+def _age_s(handoff: wire.Handoff, run: Run) -> float:
+    """Return how long ago the mail arrived."""
+    arrived_s = handoff.envelope.arrived_s
+    return max(0.0, run.wall_s - arrived_s) if arrived_s else 0.0
 
 
 def _without_effects(recipient: wire.Recipient) -> wire.Recipient:

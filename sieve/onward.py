@@ -8,7 +8,7 @@ What policy holds is stored in the queue instead.
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -47,6 +47,7 @@ class Group:
     key: str
     sign: tuple[wire.Sign, ...]
     sender: bytes | None
+    ret: Literal["", "FULL", "HDRS"]
     hold: str
     message: Message | None
     leaves: list[Leaf]
@@ -82,8 +83,10 @@ class Onward:
         handoff = msgspec.structs.replace(
             mail.handoff, sign=group.sign, recipients=group.recipients
         )
-        if group.sender is not None:
-            envelope = msgspec.structs.replace(handoff.envelope, sender=group.sender)
+        if group.sender is not None or group.ret:
+            old = handoff.envelope
+            sender = old.sender if group.sender is None else group.sender
+            envelope = msgspec.structs.replace(old, sender=sender, ret=group.ret or old.ret)
             handoff = msgspec.structs.replace(handoff, envelope=envelope)
         leaving = Mail(handoff, mail.header, mail.body)
         if group.message is None:
@@ -163,9 +166,10 @@ def groups_of(leaves: Iterable[Leaf], handoff: wire.Handoff) -> list[Group]:
         name = destination(recipient.route, recipient.address) if is_direct else ""
         sign = () if is_direct else leaf.sign
         hold = recipient.wish.hold if recipient.wish and handoff.origin == "client" else ""
-        key = (name, sign, recipient.sender, hold, _content(leaf.message))
+        said = recipient.sender, recipient.ret, hold
+        key = (name, sign, *said, _content(leaf.message))
         if key not in groups:
-            groups[key] = Group(name, sign, recipient.sender, hold, leaf.message, [])
+            groups[key] = Group(name, sign, *said, leaf.message, [])
         groups[key].leaves.append(leaf)
     return list(groups.values())
 

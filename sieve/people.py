@@ -24,10 +24,12 @@ from columba.sieve.run.message import Message
 REMOVED = Why(250, "2.0.0", "Removed by policy")
 
 
-def after_data(recipients: list[wire.Recipient], finished: Finished, message: Message) -> Branches:
+def after_data(
+    recipients: list[wire.Recipient], finished: Finished, message: Message, age_s: float = 0.0
+) -> Branches:
     """Return outcomes for those that are gone, and the people for the route stage (as onward).
 
-    message: as the script left it.
+    message: as the script left it; age_s: of the mail.
     """
     if not finished.result.entries:  # nothing but tests and edits: the usual case
         return Branches(onward=tuple(Person(recipient, message) for recipient in recipients))
@@ -40,7 +42,7 @@ def after_data(recipients: list[wire.Recipient], finished: Finished, message: Me
     gone = [person for person in people if removed and _name(person) in removed]
     stay = [person for person in people if person not in gone] if kept is not None else []
     first = (stay or people)[0]
-    added = redirected(finished, first)
+    added = redirected(finished, first, age_s)
     added += [
         Person(msgspec.structs.replace(first, address=a.address.encode()), kept)
         for a in finished.actions

@@ -60,6 +60,12 @@ class Settings(General, Scripts, Lookups, Dicts, Dns, Handing, Tuning, Lists):
         "default",
         "Dict of this server's own marks, such as duplicates and replies sent; several servers share one.",
     )
+    sieve_metadata_dict: str = setting(
+        Kind.STR,
+        "",
+        """Dict with the annotations that scripts test (RFC 5490): `server/shared/NAME`, and for the Maildir PATH
+        `mailbox/PATH/FOLDER/shared/NAME`; empty: there are none.""",
+    )
     dns_timeout: float = setting(
         Kind.TIME, "5 secs", "How long a script's question to the DNS may take."
     )

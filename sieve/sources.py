@@ -19,6 +19,7 @@ from columba.sieve.ext.columba_dnsbl import OPTION as DNSBL_UNANSWERED
 from columba.sieve.ext.columba_parts import DEFAULT_DICT
 from columba.sieve.ext.columba_srs import SECRETS
 from columba.sieve.lang.limits import list_name
+from columba.sieve.mailboxes import Mailboxes
 from columba.sieve.run.effects import MARKS
 from columba.sieve.settings import Settings
 from columba.sieve.tuning import Lists
@@ -33,6 +34,9 @@ def make_sources(settings: Settings, event: Event, caller: Caller) -> Sources:
     dicts: dict[str, Dict] = open_dicts(settings.dict)
     if settings.sieve_state_dict not in dicts:
         raise ConfigError(f"sieve_state_dict: there is no dict {settings.sieve_state_dict!r}")
+    notes = settings.sieve_metadata_dict
+    if notes and notes not in dicts:
+        raise ConfigError(f"sieve_metadata_dict: there is no dict {notes!r}")
     dicts[MARKS] = dicts[settings.sieve_state_dict]
     return Sources(
         dicts=dicts,
@@ -48,6 +52,7 @@ def make_sources(settings: Settings, event: Event, caller: Caller) -> Sources:
             settings.callout_negative_ttl,
         ),
         callout_timeout_s=settings.callout_timeout,
+        stores=Mailboxes(caller, dicts[notes] if notes else None),
         event=event,
     )
 

@@ -76,6 +76,7 @@ def wish(actions: Iterable[Action], before: wire.QueueWish | None = None) -> wir
         priority=old.priority if said.priority is None else said.priority,
         retry_s=old.retry_s if said.retry_s is None else said.retry_s,
         expire_s=old.expire_s if said.expire_s is None else said.expire_s,
+        notice_s=old.notice_s,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from columba import __version__ as VERSION
 from columba.common.ipc import wire
 from columba.common.mail.header import Header
 from columba.sieve.ext.rfc5183_environment import OWN_ITEMS, PREFIX
@@ -19,7 +20,7 @@ from columba.sieve.run.state import Clock
 NO_DSN: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 # The names of the items, in the order of environment()'s values.
 _ITEMS: Final = (
-    "domain", "host", "location", "name", "phase", "remote-host", "remote-ip",
+    "domain", "host", "location", "name", "phase", "remote-host", "remote-ip", "version",
     *(
         PREFIX + name
         for name in (
@@ -40,7 +41,7 @@ def environment(client: wire.Client, host: str, **own: str) -> Mapping[str, str]
     """Return the environment's items: RFC 5183 §4.1 and ours. host: our name; own: further items of ours."""
     values = (
         host.partition(".")[2] or host, host, "MTA", PRODUCT, "during", client.name, client.ip,
-        client.cipher, str(client.errors), client.helo, client.listener, client.local_ip,
+        VERSION, client.cipher, str(client.errors), client.helo, client.listener, client.local_ip,
         str(client.local_port or ""), client.login, str(client.messages), str(client.port or ""),
         "yes" if client.pregreet else "no", client.protocol, client.ptr, str(client.refused),
         client.session, client.tls, "yes" if client.trusted else "no",

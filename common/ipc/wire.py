@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from columba.common.ipc.wire_asks import CalledOut, CallOut, FolderAsk, FolderTold
 from columba.common.ipc.wire_mail import (
     VERSION,
     Body,
@@ -39,12 +40,16 @@ from columba.common.ipc.wire_presence import (
 __all__ = [
     "VERSION",
     "Body",
+    "CallOut",
+    "CalledOut",
     "Client",
     "Count",
     "Effect",
     "Elsewhere",
     "Envelope",
     "Fenced",
+    "FolderAsk",
+    "FolderTold",
     "Frozen",
     "Penalty",
     "PenaltyAdd",
@@ -290,25 +295,6 @@ class Withheld(Frozen, frozen=True, tag="withheld", kw_only=True):
     id: str
 
 
-class CallOut(Frozen, frozen=True, tag="call_out", kw_only=True):
-    """Asks the hop of a route whether it takes mail for a recipient; no mail is sent. holds: keep the connection."""
-
-    route: Route
-    sender: bytes
-    recipient: bytes
-    deadline_ns: int
-    holds: bool = False
-
-
-class CalledOut(Frozen, frozen=True, tag="called_out", kw_only=True):
-    """What the hop said: 250, its refusal, or a 4xx if nothing is known. hop "" = none was reached."""
-
-    code: int
-    enhanced: str = ""
-    text: str = ""
-    hop: str = ""
-
-
 class Done(Frozen, frozen=True, tag="done", kw_only=True):
     """The answer to requests that have nothing else to say."""
 
@@ -341,6 +327,7 @@ Request = (
     | Answered
     | Withheld
     | CallOut
+    | FolderAsk
     | Present
     | PenaltyAsk
     | PenaltyAdd
@@ -354,6 +341,7 @@ Reply = (
     | Elsewhere
     | Penalty
     | CalledOut
+    | FolderTold
     | Done
     | Busy
     | Expired

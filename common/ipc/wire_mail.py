@@ -64,6 +64,7 @@ class Route(Frozen, frozen=True, kw_only=True):
     path: str = ""  # lmtp: unix socket; maildir: directory below the mail root
     folder: str = ""  # maildir: folder; "" is INBOX
     create: bool = False
+    use: str = ""  # maildir: a folder of this special use (RFC 8579) is taken before `folder`
     flags: tuple[str, ...] = ()
     tls: Literal["none", "may", "encrypt", "verify"] = "may"
     source: str = ""  # local address to connect from
@@ -94,6 +95,7 @@ class QueueWish(Frozen, frozen=True, kw_only=True):
     priority: int = 0  # -9 to 9; what is higher goes first
     retry_s: tuple[int, ...] = ()  # from each failed try to the next one; the last one repeats
     expire_s: int = 0  # from arrival until it is given up
+    notice_s: int = 0  # from arrival until the sender is told of the delay
 
 
 class Sign(Frozen, frozen=True, kw_only=True):
@@ -112,6 +114,7 @@ class Recipient(Frozen, frozen=True, kw_only=True):
     original: bytes = b""  # as the client's RCPT said; b"" = the same as address
     orcpt: str = ""  # RFC 3461: "rfc822;user@example"
     notify: tuple[Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"], ...] = ()
+    ret: Literal["", "FULL", "HDRS"] = ""  # policy's for it; "" = the envelope's
     route: Route | None = None
     pinned: bool = False  # the route stage is not run again for it
     sender: bytes | None = None  # policy's envelope sender for it; None = the envelope's

@@ -48,7 +48,8 @@ def choose(handoff: wire.Handoff, header: Header, keys: Keys, default: str) -> C
     """Return the keys for a mail. default is the domain that signs what is not the author's."""
     # A seal (RFC 8617) is another wish than a signature: it is passed over here.
     if wishes := tuple(wish for wish in handoff.sign if not wish.seal):
-        return _wished(wishes, keys)
+        authors = from_domains(header) if handoff.kind == "submitted" else ()
+        return _wished(wishes, keys, authors)
     match handoff.kind:
         case "submitted":
             return _authors(from_domains(header), keys)
@@ -87,11 +88,14 @@ def a_label(domain: str) -> str:
         return domain
 
 
-def _wished(wishes: tuple[wire.Sign, ...], keys: Keys) -> Chosen | NoKey:
+def _wished(wishes: tuple[wire.Sign, ...], keys: Keys, authors: tuple[str, ...]) -> Chosen | NoKey:
+    """Return the keys that policy names. Without one for an author the mail is refused (promises §16)."""
     found: list[Signer] = []
     for wish in wishes:
         one = keys.find(wish.domain, wish.selector) if wish.selector else None
         more = keys.active(wish.domain) if not wish.selector else (one,) if one else ()
+        if not more and not wish.selector and a_label(wish.domain) in authors:
+            return _no_key_of_author(wish.domain)
         if not more:
             name = f"{wish.domain}/{wish.selector}" if wish.selector else wish.domain
             return NoKey(Why(451, "4.3.5", f"No DKIM key for {_shown(name)}"), is_final=False)
@@ -106,10 +110,14 @@ def _authors(domains: tuple[str, ...], keys: Keys) -> Chosen | NoKey:
     for domain in domains:
         more = keys.active(domain)
         if not more:
-            text = f"No DKIM key for the From domain {_shown(domain)}"
-            return NoKey(Why(550, "5.7.1", text), is_final=True)
+            return _no_key_of_author(domain)
         found.extend(more)
     return Chosen(tuple(found))
+
+
+def _no_key_of_author(domain: str) -> NoKey:
+    text = f"No DKIM key for the From domain {_shown(domain)}"
+    return NoKey(Why(550, "5.7.1", text), is_final=True)
 
 
 def _of_domain(domain: str, keys: Keys) -> Chosen | NoKey:

@@ -2,15 +2,17 @@
 
 Pure. A signature serves while its selector is active here and its x= is a day away: the next hop may keep the mail for
 hours before somebody checks it. One that serves no more is taken out, for a verifier that meets it first would say
-"expired" or "no key" of a mail that is signed well.
+"expired" or "no key" of a mail that is signed well. So is one of another domain
+than policy names by now.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from columba.common.mail.header import Field, Header
 from columba.delivery.signer.choose import Keys
+from columba.delivery.signer.sign import Signer
 
 NEAR_S: Final = 86_400.0
 _TAG: Final = re.compile(r"\s*([a-z]+)\s*=\s*([^;]*)")
@@ -20,6 +22,12 @@ def serves(header: Header, signed: Collection[str], keys: Keys, now_s: float) ->
     """Tell whether all signatures from us are still good; signed = the names of their records."""
     own = ours(header, signed)
     return bool(own) and all(_serves(_tags(field), keys, now_s) for field in own)
+
+
+def covers(signed: Collection[str], keys: Iterable[Signer]) -> bool:
+    """Tell whether each domain that is to sign has signed: policy may have chosen others since then."""
+    known = {name.lower().partition("._domainkey.")[2] for name in signed}
+    return all(key.domain.lower() in known for key in keys)
 
 
 def ours(header: Header, signed: Collection[str]) -> tuple[Field, ...]:

@@ -6,7 +6,7 @@ signature itself takes 0.3 ms and is made in place, because handing it to a thre
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -26,7 +26,7 @@ from columba.common.mail.header import Header
 from columba.common.mailauth.canonical import BodyHash
 from columba.common.off_loop import OffLoop
 from columba.delivery.signer.choose import Chosen, Keys, NoKey, choose
-from columba.delivery.signer.resign import ours, serves
+from columba.delivery.signer.resign import covers, ours, serves
 from columba.delivery.signer.rework import Reworker
 from columba.delivery.signer.sign import Signer, signature_field
 
@@ -92,10 +92,7 @@ class SigningStep:
         header = Header(mail.header)
         chosen = choose(mail.handoff, header, self._signing.keys, self._signing.default)
         signed, deadline_ns = mail.handoff.signed, mail.handoff.deadline_ns
-        if signed and (
-            isinstance(chosen, NoKey)
-            or serves(header, signed, self._signing.keys, self._clock.wall_s())
-        ):
+        if signed and (isinstance(chosen, NoKey) or self._is_signed(header, signed, chosen)):
             return await self._as_signed(mail, chosen, on_call)
         if isinstance(chosen, NoKey):
             return self._no_key(mail, chosen)
@@ -110,6 +107,10 @@ class SigningStep:
             return await self._chain.give_up(mail, "dkim", UNREADABLE, deadline_ns)
         except TimeoutError:
             return await self._chain.give_up(mail, "dkim", SLOW, deadline_ns)
+
+    def _is_signed(self, header: Header, signed: Collection[str], chosen: Chosen) -> bool:
+        now_s = self._clock.wall_s()
+        return covers(signed, chosen.keys) and serves(header, signed, self._signing.keys, now_s)
 
     async def _as_signed(
         self, mail: Mail, chosen: Chosen | NoKey, on_call: OnCall | None

@@ -25,7 +25,10 @@ from columba.sieve.run.values import Text, clean
 
 def add_action(run: Run, action: Action, place: Position) -> int:
     """Add an action to the result with the message as it is now; go on."""
-    run.result.add(action, run.message, place)
+    message = run.message
+    if message.enclosed is not None and isinstance(action, Redirect):
+        message = message.enclosed  # RFC 5703 §6: enclose does not affect what is redirected
+    run.result.add(action, message, place)
     return GO
 
 

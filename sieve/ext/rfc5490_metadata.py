@@ -1,6 +1,7 @@
 """mboxmetadata and servermetadata (RFC 5490 §4, §5): annotations of mailboxes and of the server.
 
-Pure. Whoever drives the machine answers what an annotation says; one without a value is not there.
+Pure. Whoever drives the machine answers what an annotation says; one without a value is not there. Of mailboxes it is
+known in the route stage, once the script has routed to a Maildir (rfc5490_mailbox.py).
 """
 
 import re
@@ -13,14 +14,16 @@ from columba.sieve.core.matching import (
     chosen_match_type,
     chosen_matcher,
 )
+from columba.sieve.core.stored import value_of
 from columba.sieve.ext.rfc5228_fileinto import mailbox_problem
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.errors import Position
+from columba.sieve.lang.stage import CONTENT, PER_RECIPIENT
 from columba.sieve.lang.tree import String
 from columba.sieve.lang.words import Extension, Kind, Positional, Word
 from columba.sieve.run.code import Asked, Code, asking
-from columba.sieve.run.requests import Answer, Found, Metadata, Request
+from columba.sieve.run.requests import Answer, Metadata, Request
 from columba.sieve.run.state import Run
 
 # The name of an entry begins with its scope (RFC 5490 §2).
@@ -37,12 +40,13 @@ def build_value(compiler: Compiler, bound: Bound) -> Code | None:
     name = compiler.text(entry)
     kind = chosen_match_type(bound)
     comparator = chosen_comparator(compiler, bound)
+    place = compiler.place(bound.at)
     match = chosen_matcher(compiler, bound, kind, comparator, bound.strings(at + 1))
     if match is None:
         return None
 
     def run_value(run: Run) -> Asked:
-        answer = yield from _asked(mailbox(run), name.get(run))
+        answer = yield from _asked(run, mailbox(run), name.get(run), place)
         return match(run, () if answer is None else (answer,))
 
     return asking(run_value)
@@ -54,23 +58,25 @@ def build_exists(compiler: Compiler, bound: Bound) -> Code | None:
     nodes = bound.strings(0 if is_server else 1)
     mailbox = _mailbox(compiler, bound, is_server)
     _check_annotations(compiler, bound, nodes)
-    names = compiler.texts(nodes)
+    names, place = compiler.texts(nodes), compiler.place(bound.at)
 
     def run_exists(run: Run) -> Asked:
         for name in names:
-            if (yield from _asked(mailbox(run), name.get(run))) is None:
+            if (yield from _asked(run, mailbox(run), name.get(run), place)) is None:
                 return False
         return True
 
     return asking(run_exists)
 
 
-def _asked(mailbox: str | None, annotation: str) -> Generator[Request, Answer, str | None]:
+def _asked(
+    run: Run, mailbox: str | None, annotation: str, place: Position
+) -> Generator[Request, Answer, str | None]:
     """Return what an annotation says; None for what can't be there, without asking. Mailbox None: the server."""
     if not ANNOTATION.fullmatch(annotation) or (mailbox is not None and mailbox_problem(mailbox)):
         return None
-    answer = yield Metadata(mailbox or "", annotation)
-    return answer.value if isinstance(answer, Found) else None
+    answer = yield Metadata(mailbox or "", annotation, run.home)
+    return value_of(answer, place)
 
 
 def _mailbox(compiler: Compiler, bound: Bound, is_server: bool) -> Callable[[Run], str | None]:
@@ -103,7 +109,7 @@ MBOXMETADATA: Final = Extension(
         Word("metadata", True, build_value, (_MAILBOX, _NAME, _KEYS), MATCH_TAGS),
         Word("metadataexists", True, build_exists, (_MAILBOX, _NAMES)),
     ),
-    stages=TESTER,
+    stages=PER_RECIPIENT,
 )
 SERVERMETADATA: Final = Extension(
     "servermetadata",
@@ -111,5 +117,5 @@ SERVERMETADATA: Final = Extension(
         Word("servermetadata", True, build_value, (_NAME, _KEYS), MATCH_TAGS),
         Word("servermetadataexists", True, build_exists, (_NAMES,)),
     ),
-    stages=TESTER,
+    stages=CONTENT,
 )

@@ -1,6 +1,7 @@
 """replace and enclose (RFC 5703 §5, §6): change what a message holds.
 
-Pure. An edit makes another message. Octets outside of what is replaced stay as they are.
+Pure. An edit makes another message, which all later actions see, but for enclose: a redirect sends on what was
+enclosed. Octets outside of what is replaced stay as they are.
 """
 
 from collections.abc import Sequence
@@ -85,7 +86,8 @@ def build_enclose(compiler: Compiler, bound: Bound) -> Code | None:
             b"--%s\r\n%s\r\n%s\r\n--%s\r\nContent-Type: message/rfc822\r\n\r\n%s\r\n--%s--\r\n"
             % (boundary, _TEXT, words.removesuffix(b"\r\n"), boundary, inner, boundary)
         )
-        run.message = _made(message, header.append(b"MIME-Version: 1.0\r\n", kind), body)
+        header = header.append(b"MIME-Version: 1.0\r\n", kind)
+        run.message = _made(message, header, body, message.enclosed or message)
         return GO
 
     return plain(run_enclose)
@@ -129,9 +131,11 @@ def _is_right(compiler: Compiler, bound: Bound) -> bool:
     return True
 
 
-def _made(message: Message, header: Header, body: bytes) -> Message:
-    size = len(header.raw) + 2 + len(body)
-    return Message(header, size, lambda: body, message.flags, is_rewritten=True)
+def _made(
+    message: Message, header: Header, body: bytes, enclosed: Message | None = None
+) -> Message:
+    size, enclosed = len(header.raw) + 2 + len(body), enclosed or message.enclosed
+    return Message(header, size, lambda: body, message.flags, is_rewritten=True, enclosed=enclosed)
 
 
 def _entity(octets: bytes) -> tuple[bytes, bytes]:

@@ -6,12 +6,12 @@ the client said nothing.
 
 from typing import Final
 
-from columba.sieve.lang.stage import CONTENT, TESTER
+from columba.sieve.lang.stage import CONTENT
 from columba.sieve.lang.words import Extension, Kind, Tag
 
 _BY: Final = "delivery time"
 ENVELOPE_DSN: Final = Extension("envelope-dsn", implies=("envelope",), stages=CONTENT)
-ENVELOPE_DELIVERBY: Final = Extension("envelope-deliverby", implies=("envelope",), stages=TESTER)
+ENVELOPE_DELIVERBY: Final = Extension("envelope-deliverby", implies=("envelope",), stages=CONTENT)
 REDIRECT_DSN: Final = Extension(
     "redirect-dsn",
     joins=(("redirect", (Tag("notify", takes=Kind.STRING), Tag("ret", takes=Kind.STRING))),),
@@ -30,5 +30,5 @@ REDIRECT_DELIVERBY: Final = Extension(
             ),
         ),
     ),
-    stages=TESTER,
+    stages=CONTENT,
 )

@@ -1,18 +1,19 @@
 """special-use (RFC 8579): specialuse_exists, and :specialuse for fileinto.
 
-Pure. Whoever drives the machine answers which mailbox has a use.
+Pure. Whoever drives the machine answers which mailbox has a use (rfc5490_mailbox.py).
 """
 
 import re
 from typing import Final
 
+from columba.sieve.core.stored import value_of
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
-from columba.sieve.lang.stage import TESTER
+from columba.sieve.lang.stage import PER_RECIPIENT
 from columba.sieve.lang.tree import String
 from columba.sieve.lang.words import Extension, Kind, Positional, Tag, Word
 from columba.sieve.run.code import Asked, Code, asking
-from columba.sieve.run.requests import Found, SpecialUse
+from columba.sieve.run.requests import SpecialUse
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text
 
@@ -30,6 +31,7 @@ def is_use(compiler: Compiler, node: String | None, text: Text | None) -> bool:
 
 def build_exists(compiler: Compiler, bound: Bound) -> Code | None:
     """RFC 8579 §3: with a mailbox, it must have all the uses."""
+    place = compiler.place(bound.at)
     mailbox_node = bound.positional[0]
     mailbox = compiler.text(bound.string(0)) if mailbox_node is not None else None
     uses = compiler.texts(bound.strings(1))
@@ -40,8 +42,8 @@ def build_exists(compiler: Compiler, bound: Bound) -> Code | None:
     def run_exists(run: Run) -> Asked:
         where = mailbox.get(run) if mailbox is not None else ""
         for use in uses:
-            answer = yield SpecialUse(use.get(run), where)
-            if not isinstance(answer, Found):
+            answer = yield SpecialUse(use.get(run), where, run.home)
+            if value_of(answer, place) is None:
                 return False
         return True
 
@@ -60,5 +62,5 @@ SPECIAL_USE: Final = Extension(
         ),
     ),
     joins=(("fileinto", (Tag("specialuse", takes=Kind.STRING),)),),
-    stages=TESTER,
+    stages=PER_RECIPIENT,
 )

@@ -37,8 +37,6 @@ ENVELOPE: Final = MESSAGE | {Stage.MAIL, Stage.RCPT}
 DISPOSITION: Final = frozenset({Stage.DATA, Stage.ROUTE, Stage.DELIVERY})
 # Decided for each recipient alone: in data, actions hold for all recipients.
 PER_RECIPIENT: Final = frozenset({Stage.ROUTE, Stage.DELIVERY})
-# Only the tester does this: the service has no mail store to ask.
-TESTER: Final = frozenset({Stage.DELIVERY})
 # The queue asks; there is a header, no body.
 QUEUE: Final = frozenset({Stage.RETRY, Stage.BOUNCE})
 # The message itself can be read and changed: header and body.

@@ -44,12 +44,14 @@ class FileInto:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a redirect asks for (RFC 6009), as MAIL and RCPT have it; "" and None: nothing. by_s: seconds."""
+    """What a redirect asks for (RFC 6009), as MAIL and RCPT have it; "" and None: nothing.
+
+    by_s: the deadline in seconds from the run on. by_mode "": as "notify".
+    """
 
     notify: str = ""
     ret: str = ""
     by_s: int | None = None
-    by_time: str = ""
     by_mode: str = ""
     is_traced: bool = False
 

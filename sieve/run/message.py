@@ -35,7 +35,8 @@ class Message:
     """A header and the size of the whole in octets. Names of fields are in lower case.
 
     read_body gives what follows the empty line; it is called only if a script needs it.
-    flags: IMAP flags that it has in a store. is_rewritten: a script gave it another body.
+    flags: IMAP flags that it has in a store. is_rewritten: a script gave it another body. enclosed: the message that
+    it encloses by a script's wish, which is what a redirect sends on (RFC 5703 §6).
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Message:
         "_readings",
         "_structure",
         "_texts",
+        "enclosed",
         "flags",
         "header",
         "is_rewritten",
@@ -57,8 +59,10 @@ class Message:
         read_body: Body = no_body,
         flags: tuple[str, ...] = (),
         is_rewritten: bool = False,
+        enclosed: "Message | None" = None,
     ) -> None:
         self.header = header
+        self.enclosed = enclosed
         self.is_rewritten = is_rewritten
         self.size = size
         self.read_body = read_body
@@ -109,11 +113,13 @@ class Message:
     def with_header(self, header: Header) -> "Message":
         """Return the message with another header."""
         size = self.size - len(self.header.raw) + len(header.raw)
-        return Message(header, size, self.read_body, self.flags, self.is_rewritten)
+        return Message(header, size, self.read_body, self.flags, self.is_rewritten, self.enclosed)
 
     def with_flags(self, flags: tuple[str, ...]) -> "Message":
         """Return the message with the flags that a store has for it."""
-        return Message(self.header, self.size, self.read_body, flags, self.is_rewritten)
+        return Message(
+            self.header, self.size, self.read_body, flags, self.is_rewritten, self.enclosed
+        )
 
     def has(self, name: str) -> bool:
         """Tell whether there is a field of that name."""

@@ -94,25 +94,34 @@ class ClientName:
 
 @dataclass(frozen=True, slots=True)
 class MailboxExists:
-    """Asks whether mail can be stored in a mailbox (RFC 5490 §3.1). Answers: Found, Missing."""
+    """Asks whether mail can be stored in a mailbox (RFC 5490 §3.1). Answers: Found, Missing, Unavailable.
+
+    home, here and below: where the user's mailboxes are, as in run/actions.RouteTo.path; "" = not known to be here.
+    """
 
     mailbox: str
+    home: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Asks for an annotation of a mailbox, of the server if that is "" (RFC 5490). Answers: Found, Missing."""
+    """Asks for an annotation of a mailbox, of the server if that is "" (RFC 5490).
+
+    Answers: Found, Missing, Unavailable.
+    """
 
     mailbox: str
     annotation: str
+    home: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SpecialUse:
-    """Asks whether a mailbox, any if it is "", has a special use (RFC 8579). Answers: Found, Missing."""
+    """Asks whether a mailbox, any if it is "", has a special use (RFC 8579). Answers: Found, Missing, Unavailable."""
 
     use: str
     mailbox: str = ""
+    home: str = ""
 
 
 @dataclass(frozen=True, slots=True)

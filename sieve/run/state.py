@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from columba.sieve.lang.errors import Position
 from columba.sieve.lang.limits import Limits
+from columba.sieve.run.actions import RouteTo
 from columba.sieve.run.effects import Effect
 from columba.sieve.run.envelope import Envelope
 from columba.sieve.run.failure import ScriptFailure
@@ -68,6 +69,14 @@ class Run:
     leaving: str = ""
     effects: list[Effect] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
+
+    @property
+    def home(self) -> str:
+        """Where the user's mailboxes are: the Maildir that the script has routed to so far, "" if none."""
+        chosen = next(
+            (e.action for e in self.result.entries if isinstance(e.action, RouteTo)), None
+        )
+        return chosen.path if chosen is not None and chosen.kind == "maildir" else ""
 
     def say(self, said: Said) -> None:
         """Have a line written to the log; past SAID_MAX there are no more."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Final
 
-from columba import __version__
 from columba.common.ipc.wire import Client
 from columba.sieve.engine import compile_script
 from columba.sieve.ext.registry import language
@@ -36,7 +35,6 @@ CLIENT: Final = Client(ip="192.0.2.1", name="client.example.net", helo="client.e
 # The tester plays a delivery agent: its scripts run after the mail was accepted.
 TESTER_ITEMS: Final = {
     "phase": "post",
-    "version": __version__,
     "vnd.dovecot.default-mailbox": INBOX,
     "vnd.dovecot.username": USER,
 }

@@ -11,7 +11,7 @@ import pytest
 from columba.master.dev.plan import DOMAIN, PASSWORD
 from tests.fakes.stack import Options, Stack, id_of, wait_log
 from tests.peers.all import Peers, open_folder
-from tests.peers.hop import Hop, Step
+from tests.peers.hop import FEATURES, Hop, Step
 from tests.peers.process import wait_until
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
@@ -53,7 +53,8 @@ SCRIPTS = {
         if body :text :contains "needle in the hay" { replaceheader "Subject" "found";
             log "Needle" ["where=body"]; }""",
     "route": """require ["duplicate", "editheader", "enotify", "envelope", "fileinto", "ihave", "imap4flags", "mailbox",
-            "vacation", "variables", "vnd.columba.envelope", "vnd.columba.route"];
+            "redirect-deliverby", "redirect-dsn", "reject", "special-use", "vacation", "variables",
+            "vnd.columba.envelope", "vnd.columba.route"];
         if header "subject" "fails in route" { error "on purpose"; }
         if envelope :domain "to" "columba.test" {
             if header "subject" "once" { if duplicate { discard; stop; } }
@@ -62,7 +63,16 @@ SCRIPTS = {
             if header "subject" "file" { fileinto :create :flags "\\\\Seen" "Work"; }
             if header "subject" "alarm" { notify "mailto:pager@outside.test"; }
             if envelope :matches :localpart "to" "*" { route :maildir "columba.test/${1}"; }
+            if header "subject" "make" { fileinto :create "Later"; fileinto :create "Junk"; }
+            if header "subject" "later" { if mailboxexists "Later" { fileinto "Later"; } }
+            if header "subject" "junk" {
+                if specialuse_exists "\\\\Junk" { fileinto :specialuse "\\\\Junk" "Nowhere"; }
+            }
+            if header "subject" "onward" {
+                redirect :notify "success,failure" :ret "hdrs" :bytimerelative 2 :bymode "return" "far@outside.test";
+            }
         } else {
+            if mailboxexists "INBOX" { reject "there is none"; stop; }
             if envelope :localpart "to" "srs" { set_sender "srs@sender.test"; }
             route :relay "[127.0.0.1]" :port PORT :helo "own.name.test";
         }""",
@@ -79,7 +89,7 @@ SCRIPTS = {
 
 class World:
     def __init__(self, peers: Peers) -> None:
-        self.hop: Hop = peers.hop()
+        self.hop: Hop = peers.hop(features=(*FEATURES, "DSN"))
         route = SCRIPTS["route"].replace("PORT", str(self.hop.port))
         scripts = {**SCRIPTS, "route": route}
         names = peers.names(
@@ -293,6 +303,39 @@ def test_a_mail_is_filed_with_its_flags(world: World) -> None:
     assert world.send(ANN, subject="file").startswith("250")
     (path,) = (world.stack.maildir(ANN) / ".Work" / "cur").glob("*")
     assert path.name.endswith(":2,S")
+
+
+def test_a_folder_is_taken_where_it_is(world: World) -> None:
+    for subject in ("later", "junk", "make", "later", "junk"):
+        assert world.send(CY, subject=subject).startswith("250")
+    home = world.stack.maildir(CY)
+    found = {
+        folder: sorted(
+            subject
+            for path in (home / folder / "new").glob("*")
+            for subject in ("later", "junk", "make")
+            if f"\nSubject: {subject}\n".encode() in path.read_bytes()
+        )
+        for folder in ("", ".Later", ".Junk")
+    }
+    assert found == {"": ["junk", "later"], ".Later": ["later", "make"], ".Junk": ["junk", "make"]}
+    assert not (home / ".Nowhere").exists()
+
+
+def test_a_redirect_says_what_reports_it_wants(world: World) -> None:
+    """RFC 6009: NOTIFY, RET and whom the sender wrote to, to a hop that offers DSN; past its deadline it comes back."""
+    far, writer = "far@outside.test", "writer@sender.test"
+    assert world.send(CY, subject="onward", sender=writer).startswith("250")
+    sent = next(t for t in world.hop.taken() if t.recipients == [far])
+    assert "RET=HDRS" in sent.parameters
+    assert sent.wishes[far].split() == ["NOTIFY=SUCCESS,FAILURE", f"ORCPT=rfc822;{CY}"]
+    world.hop.always("rcpt", Step("450 4.2.0 not now"), far)
+    reply = world.send(CY, subject="onward", sender=writer, body="the body\n")
+    assert reply.startswith("250 2.0.0 Queued"), reply
+    wait_until(lambda: any(t.recipients == [writer] for t in world.hop.taken()), "the report", 40)
+    report = next(t for t in world.hop.taken() if t.recipients == [writer])
+    assert f"Original-Recipient: rfc822;{CY}".encode() in report.message.replace(b"; ", b";")
+    assert b"Subject: onward" in report.message and b"the body" not in report.message
 
 
 def test_a_notice_is_sent(world: World) -> None:

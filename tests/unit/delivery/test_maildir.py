@@ -2,18 +2,21 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from columba.common.clock import SystemClock
-from columba.common.errors import UnavailableError
+from columba.common.errors import ConfigError, UnavailableError
 from columba.common.ipc.spool import CHUNK, BodySource
 from columba.delivery import quota
 from columba.delivery.commitment import Commitment
 from columba.delivery.content import Content
+from columba.delivery.filing import special_uses
 from columba.delivery.maildir import Filing, Letter, Maildirs
 from columba.delivery.placement import BadMailboxError
+from columba.delivery.settings import MailboxSection
 
 HEADER = b"Return-Path: <other@x>\r\nSubject: hi\r\n"
 LONG_NS = 1 << 62
@@ -143,3 +146,53 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("columba.delivery.maildir.write_synced", full)
     assert save(tmp_path, letter()) is Filing.NO_SPACE
+
+
+USES = {"\\junk": ("Junk", "Spam")}
+
+
+def test_a_folder_is_found_by_its_use(tmp_path: Path) -> None:
+    """RFC 8579 §4: a folder of that use is taken, else the one that is named, as if there were no use."""
+    maildirs = Maildirs(tmp_path, uses=USES)
+    forever = Commitment(SystemClock(), LONG_NS)
+    letters = [
+        replace(letter(base=f"{n}.N1.host", folder=folder, create=create), use=use)
+        for n, (folder, create, use) in enumerate(
+            [
+                ("Other", False, "\\Junk"),
+                ("Spam", True, ""),
+                ("Other", True, "\\JUNK"),
+                ("Odd", True, "\\Odd"),
+            ]
+        )
+    ]
+    for each in letters:
+        assert maildirs.save(each, forever) is Filing.SAVED
+    home = tmp_path / "example.org/kim"
+    places = [len(files(home / name)) for name in ("new", ".Spam/new", ".Odd/new")]
+    assert places == [1, 2, 1] and not (home / ".Other").exists()
+
+
+def test_which_folders_are_there(tmp_path: Path) -> None:
+    maildirs = Maildirs(tmp_path, uses=USES)
+    path = "example.org/kim"
+
+    def has(folder: str, use: str = "") -> bool:
+        return maildirs.has_folder(path, folder, use)
+
+    assert has("inbox") and not has("Spam") and not has("", "\\Junk")
+    maildirs.save(letter(folder="Spam", create=True), Commitment(SystemClock(), LONG_NS))
+    assert has("Spam") and has("", "\\Junk") and has("Spam", "\\jUNK")
+    assert not has("INBOX", "\\Junk") and not has("Junk") and not has("", "\\Sent")
+    for odd in ("..", "a/../../b", "x\0y", "z" * 300):
+        assert not has(odd)
+    assert not maildirs.has_folder("../etc", "INBOX", "")
+
+
+def test_uses_come_from_the_configuration() -> None:
+    junk = MailboxSection(special_use=["\\Junk"])
+    assert special_uses({"Bulk": junk, "Spam": junk}) == {"\\junk": ("Bulk", "Spam")}
+    assert special_uses({})["\\junk"][0] == "Junk"
+    for name, uses in (("a..b", ["\\Junk"]), ("Junk", ["Junk"])):
+        with pytest.raises(ConfigError):
+            special_uses({name: MailboxSection(special_use=uses)})

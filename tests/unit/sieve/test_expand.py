@@ -1,7 +1,11 @@
 """From scripts to leaves: data and route stage over one mail, with real scripts and real tables."""
 
+import time
+
+import msgspec
 import pytest
 
+from columba import __version__
 from columba.common.hop.keeper import fence_put
 from columba.common.hop.mail import Mail, Why, same_for_all
 from columba.common.ipc import wire
@@ -14,6 +18,7 @@ from columba.sieve.expand import Expander, Expansion
 from columba.sieve.grouping import group_of
 from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
+from columba.sieve.onward import groups_of
 from columba.sieve.view import environment, message_view
 
 ALIASES = {"team@x": "ann@x", "loop@x": "loop@x"}
@@ -124,6 +129,37 @@ async def test_a_redirect_runs_the_route_stage_for_the_new_address() -> None:
     assert made.leaves[0].recipient.original == b"team@x"
 
 
+async def test_a_redirect_has_a_deadline() -> None:
+    """RFC 6009 §5: past it the mail comes back, or its sender is told; :ret and ORCPT are for the next hop."""
+    text = """require ["copy", "date", "envelope", "redirect-dsn", "redirect-deliverby", "variables"];
+    if currentdate :matches "iso8601" "*" { set "day" "${1}"; }
+    if envelope :is "to" "team@x" {
+        redirect :bytimerelative 600 :bymode "return" :ret "hdrs" :notify "success" "ann@x";
+        redirect :bytimerelative 60 :bytrace "bob@x";
+        redirect :bytimeabsolute "2001-02-03T04:05:06+01:00" :bymode "return" "cy@x";
+        redirect "dee@x";
+    }"""
+    what = mail(b"team@x")
+    envelope = msgspec.structs.replace(what.handoff.envelope, arrived_s=time.time() - 100)
+    handoff = msgspec.structs.replace(what.handoff, envelope=envelope)
+    made = await expander(route=text).expand(Mail(handoff, what.header, what.body))
+    ann, bob, cy, dee = (leaf.recipient for leaf in made.leaves)
+    assert ann.wish is not None and 700 <= ann.wish.expire_s <= 705 and not ann.wish.notice_s
+    assert (ann.ret, ann.notify, ann.orcpt) == ("HDRS", ("SUCCESS",), "rfc822;team@x")
+    assert bob.wish is not None and 160 <= bob.wish.notice_s <= 165 and not bob.wish.expire_s
+    assert cy.wish is not None and cy.wish.expire_s == 1
+    assert (dee.wish, dee.ret, dee.notify, dee.orcpt) == (None, "", (), "rfc822;team@x")
+    assert len({group.ret for group in groups_of(made.leaves, handoff)}) == 2
+
+
+async def test_an_orcpt_of_the_sender_stays() -> None:
+    told = wire.Recipient(number="1", address=b"team@x", orcpt="rfc822;first@y")
+    what = mail(b"team@x").with_recipients([told])
+    text = 'require "envelope"; if envelope "to" "team@x" { redirect "ann@x"; }'
+    made = await expander(route=text).expand(what)
+    assert [leaf.recipient.orcpt for leaf in made.leaves] == ["rfc822;first@y"]
+
+
 async def test_a_loop_of_redirects_fails() -> None:
     made = await expander(route='redirect "loop@x";').expand(mail(b"loop@x"))
     assert [(o.kind, o.enhanced) for o in made.outcomes] == [("failed", "5.4.6")]
@@ -229,6 +265,8 @@ def test_the_environment_names_the_client(is_trusted: bool) -> None:
     assert items["remote-ip"] == "192.0.2.1"
     assert items["vnd.columba.trusted"] == ("yes" if is_trusted else "no")
     assert items["vnd.columba.stage"] == "rcpt"
+    standard = [items[name] for name in ("domain", "host", "location", "name", "phase", "version")]
+    assert standard == ["example", "mx.example", "MTA", "Columba", "during", __version__]
 
 
 def rcpt_stage(address: bytes) -> wire.Stage:

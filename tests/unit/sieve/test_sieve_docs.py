@@ -13,7 +13,7 @@ from columba.sieve.lang.stage import Stage
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "sieve"
 EXAMPLE = re.compile(r"```sieve ?(\w*)\n(.*?)```", re.DOTALL)
 TABLES = ("local_users", "sending_limits", "backup_domains")
-PAGES = sorted(FOLDER.glob("vnd.columba.*.md"))
+PAGES = [*sorted(FOLDER.glob("vnd.columba.*.md")), FOLDER / "standard.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

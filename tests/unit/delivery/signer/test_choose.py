@@ -91,9 +91,11 @@ def test_the_wish_of_policy_comes_first() -> None:
         "example.net/a",
         "example.org/b",
     ]
-    assert not refusal(
-        "submitted", "From: x@example.org\r\n", (wire.Sign(domain="other.example"),)
-    ).is_final
+    other = (wire.Sign(domain="other.example"),)
+    assert not refusal("submitted", "From: x@example.org\r\n", other).is_final
+    own = refusal("submitted", "From: x@other.example\r\n", other)
+    assert own.is_final and own.why.code == 550, "as without the wish"
+    assert not refusal("received", "From: x@other.example\r\n", other).is_final
     assert refusal("received", "", (wire.Sign(domain="example.org", selector="z"),)).why.code == 451
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from columba.common.hop.mail import Mail
+from columba.common.ipc import wire
 from columba.common.mail.header import Header
 from columba.delivery.signer.keys import KeyRing, KeyType, generate
 from columba.delivery.signer.resign import ours, serves
@@ -74,3 +75,18 @@ async def test_others_signatures_are_none_of_ours(tmp_path: Path) -> None:
     assert len(ours(header, mail.handoff.signed)) == 2
     assert serves(header, mail.handoff.signed, RING, 0.0)
     assert not serves(Header(theirs), mail.handoff.signed, RING, 0.0), "none of ours is there"
+
+
+async def test_another_domain_that_policy_names_later_signs_anew(tmp_path: Path) -> None:
+    """The queue's route stage may choose otherwise than that of the first try."""
+    ring = KeyRing([generate(d, "k", KeyType.ED25519) for d in ("example.org", "example.com")])
+    mail, chain = await signed(tmp_path, ring), FakeChain()
+    for sign, wanted in (("example.org", 1), ("example.com", 1)):
+        handoff = msgspec.structs.replace(mail.handoff, sign=(wire.Sign(domain=sign),))
+        step = make_step(chain, tmp_path)
+        step._signing = replace(step._signing, keys=ring)
+        await step.run(Mail(handoff, mail.header, mail.body))
+        sent, _ = chain.came[-1]
+        fields = Header(sent.header).get_all("DKIM-Signature")
+        assert len(fields) == wanted and f"d={sign};".encode() in fields[0].value
+        assert (sent.header == mail.header) is (sign == "example.org")
