@@ -45,7 +45,7 @@ class Pair:
         self.server = peers.keep(Seaweed(peers.folder))
         bucket = self.server.bucket
         url = f"s3://{bucket.bucket}/pair?endpoint={bucket.endpoint}"
-        self.more = MORE.format(url=url, keys=self._key_file(peers.folder / "keys"))
+        self.more = MORE.format(url=url, keys=key_file(peers.folder / "keys"))
         self.one, self.two = self.node("one"), self.node("two")
 
     def node(self, name: str) -> Stack:
@@ -59,11 +59,12 @@ class Pair:
         """Start the next hop."""
         return self.peers.keep(Sink(self.peers.folder, port=self.port))
 
-    def _key_file(self, path: Path) -> Path:
-        """Make the keys as an administrator does."""
-        path.touch(0o600)
-        path.write_text(key_line(b"k" * 32, 0.0))
-        return path
+
+def key_file(path: Path) -> Path:
+    """Make the keys as an administrator does."""
+    path.touch(0o600)
+    path.write_text(key_line(b"k" * 32, 0.0))
+    return path
 
 
 @pytest.fixture

@@ -88,6 +88,7 @@ class Peers:
         logins: Mapping[str, str] | None = None,
         mechanisms: str = "PLAIN LOGIN",
         implicit: bool = False,
+        host: str = "127.0.0.1",
     ) -> Hop:
         """Start a scripted hop; see Hop."""
         return self.keep(
@@ -99,6 +100,7 @@ class Peers:
                 logins=logins,
                 mechanisms=mechanisms,
                 implicit=implicit,
+                host=host,
             )
         )
 

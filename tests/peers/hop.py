@@ -68,6 +68,7 @@ class Transaction:
     dot_s: float = 0.0
     replied_s: float = 0.0
     replies: list[str] = field(default_factory=list)
+    client: str = ""
 
     @property
     def is_taken(self) -> bool:
@@ -76,7 +77,7 @@ class Transaction:
 
 
 class Hop:
-    """A scripted SMTP (or LMTP) server on 127.0.0.1:port, or on a unix path."""
+    """A scripted SMTP (or LMTP) server on a port of host, or on a unix path."""
 
     def __init__(
         self,
@@ -88,12 +89,13 @@ class Hop:
         logins: Mapping[str, str] | None = None,
         mechanisms: str = "PLAIN LOGIN",
         implicit: bool = False,
+        host: str = "127.0.0.1",
     ) -> None:
         """Bind and serve. With tls, STARTTLS is offered (implicit: TLS from the start); with logins, AUTH."""
         self.lmtp, self.features, self.tls = lmtp, features, tls
         self.logins, self.mechanisms = logins or {}, mechanisms
         self.implicit = implicit
-        self.port = 0
+        self.host, self.port = host, 0
         self.transactions: list[Transaction] = []
         self.connections = 0
         self._path = path
@@ -192,7 +194,7 @@ class Hop:
             )
         else:
             first = self.tls if self.implicit else None
-            server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=FRAMES, ssl=first)
+            server = await asyncio.start_server(accept, self.host, 0, limit=FRAMES, ssl=first)
             self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._ended.wait()
@@ -253,6 +255,7 @@ class Conversation:
                     self._login,
                     argument.partition(">")[2].strip(),
                     "PRDR" in argument.upper().split(),
+                    client=str((self._writer.get_extra_info("peername") or ("",))[0]),
                 )
                 self._hop.transactions.append(self._current)
                 await self._do("mail")

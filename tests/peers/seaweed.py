@@ -67,10 +67,10 @@ class Bucket:
 class Seaweed:
     """A running SeaweedFS (`weed mini`) with one bucket."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        self.folder, self.host = folder, host
         self.data = folder / "seaweed"
-        self.data.mkdir()
+        self.data.mkdir(exist_ok=True)
         self._config = folder / "seaweed.json"
         actions = ["Admin", "Read", "List", "Tagging", "Write"]
         identity = {
@@ -81,7 +81,7 @@ class Seaweed:
         self._config.touch(0o600)
         self._config.write_text(json.dumps({"identities": [identity]}))
         self.ports = _ports(5)
-        self.bucket = Bucket(folder, f"http://127.0.0.1:{self.ports[0]}", BUCKET, (ACCESS, SECRET))
+        self.bucket = Bucket(folder, f"http://{host}:{self.ports[0]}", BUCKET, (ACCESS, SECRET))
         self.start()
         self.bucket.make()
 
@@ -89,13 +89,13 @@ class Seaweed:
         """Start it, again after kill()."""
         s3, master, volume, filer, admin = self.ports
         argv = [
-            _weed(), "mini", f"-dir={self.data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+            _weed(), "mini", f"-dir={self.data}", f"-ip={self.host}", f"-ip.bind={self.host}",
             f"-s3.config={self._config}", f"-s3.port={s3}", f"-master.port={master}",
             f"-volume.port={volume}", f"-filer.port={filer}", f"-admin.port={admin}", *QUIET,
         ]  # fmt: skip
         self.program = Program(argv, self.folder, "seaweed", env={"GOMAXPROCS": "2"})
         try:
-            self.program.wait_ready(lambda: answers(("127.0.0.1", s3)) and self._writes(), 60)
+            self.program.wait_ready(lambda: answers((self.host, s3)) and self._writes(), 60)
         except BaseException:
             self.program.stop()
             raise
