@@ -53,6 +53,17 @@ class Replicas:
         self._stack.callback(store.close)
         return store
 
+    def settings(self, name: str, folder: Path) -> str:
+        """Return the configuration of a machine but for its queue_url; its secret key is put into a folder."""
+        secret = folder / "secret"
+        secret.write_bytes(self.keys[name][1])
+        secret.chmod(0o640)
+        text = f"replica_name = {name}\nreplica_secret_key_file = {secret}\n"
+        for peer in self.members(name).peers:
+            text += f"replica_member {peer.name} {{\n  address = {peer.address}\n"
+            text += f"  public_key = {peer.public_key}\n}}\n"
+        return text
+
     def close(self) -> None:
         """End all."""
         self._stack.close()

@@ -135,7 +135,9 @@ def test_a_node_that_is_cut_off_the_store_stops_and_doubles_nothing(pair: Pair) 
     assert {each.recipients[0] for each in late} <= {"now@outside.test"}, "nothing past its lease"
     assert len(pair.taken_by(two)) > COUNT // 2
     wait_until(lambda: not two.stack.queue() and not one.stack.queue(), "the end of doubts", 60)
-    wait_until(lambda: one.send("again@outside.test", "again").wait().code == 250, "it takes part", 60)
+    wait_until(
+        lambda: one.send("again@outside.test", "again").wait().code == 250, "it takes part", 60
+    )
     assert len(pair.taken()) == COUNT + 4
     assert set(pair.taken().values()) == {1}, pair.story(cut_s)
 

@@ -42,15 +42,8 @@ def test_status_says_who_answers_and_whether_they_are_enough(tmp_path: Path) -> 
 
 
 def write_config(folder: Path, replicas: Replicas) -> Path:
-    secret = folder / "secret"
-    secret.write_bytes(replicas.keys["m0"][1])
-    secret.chmod(0o640)
-    members = replicas.members("m0")
-    text = f"columba_config_version = 1.0\nqueue_url = replica:{folder}/m0\nreplica_name = m0\n"
-    text += f"replica_secret_key_file = {secret}\n"
-    for peer in members.peers:
-        text += f"replica_member {peer.name} {{\n  address = {peer.address}\n"
-        text += f"  public_key = {peer.public_key}\n}}\n"
+    text = f"columba_config_version = 1.0\nqueue_url = replica:{folder}/m0\n"
+    text += replicas.settings("m0", folder)
     conf = folder / "columba.conf"
     conf.write_text(text)
     return conf
