@@ -71,12 +71,17 @@ class Intake:
         if base is not None and not message.missing(base.record, numbers):
             await self._rely(base, numbers, record)
             return
-        source = await self._off_loop.run(_READ_S, open_body, self._spool, handoff.body, inline)
-        with source:
+        with await self._opened(handoff.body, inline) as source:
             await self._write(record, base, holding, source)
         reached("intake.stored")
         if not self._stock.owners.is_held(holding):
             raise StoreError(_LEASE_LOST)
+
+    async def _opened(self, body: wire.Body, inline: bytes) -> BodySource:
+        """Return a call's body; what came with it needs no thread."""
+        if not body.spool:
+            return open_body(self._spool, body, inline)
+        return await self._off_loop.run(_READ_S, open_body, self._spool, body, inline)
 
     async def _known(self, id: str) -> Shelved | None:
         """Return what another owner has of this message; our own lease's records show in the put."""
@@ -164,7 +169,8 @@ class Intake:
 
     async def _with_body(self, record: Record, source: BodySource) -> Record:
         if source.size <= INLINE_LIMIT:
-            body = await self._off_loop.run(_READ_S, _read, source)
+            is_here = source.is_inline
+            body = source.inline if is_here else await self._off_loop.run(_READ_S, _read, source)
             return changed(record, body=body, body_key="", body_size=len(body))
         key = new_body_key(record.name)
         await self._stock.shelf.store.put_chunks(key, source.chunks, source.size, ABSENT)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from columba.common.errors import StoreError, UnavailableError
 
@@ -108,6 +108,31 @@ class ObjectStore(Protocol):
 
     def close(self) -> None:
         """Free what the store holds."""
+        ...
+
+
+class Direct(Protocol):
+    """The calls of a store that need no thread: they wait on the event loop that they are made on."""
+
+    async def get(self, key: str) -> Object:
+        """Do as ObjectStore.get."""
+        ...
+
+    async def put(self, key: str, data: bytes, condition: Condition) -> str:
+        """Do as ObjectStore.put."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections that are not in use, and keep none from now on."""
+        ...
+
+
+@runtime_checkable
+class HasDirect(Protocol):
+    """A store that may be asked on the loop."""
+
+    def direct(self) -> Direct | None:
+        """Return these calls, None when there are none after all."""
         ...
 
 

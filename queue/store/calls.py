@@ -1,9 +1,10 @@
-"""A store's blocking calls for an event loop: off the loop, bounded, each with a deadline.
+"""A store's calls for an event loop: bounded, each with a deadline, off the loop where they block.
 
 A call past its deadline is UnavailableError: what it wrote, if anything, is unknown, as after any
 UnavailableError.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,11 +17,14 @@ from columba.queue.store.base import (
     Chunks,
     Condition,
     Guarantees,
+    HasDirect,
     Object,
     ObjectStore,
     Page,
 )
 
+_PER_THREAD: Final = 4
+_DIRECT_MAX: Final = 1 << 18  # octets that are hashed and encrypted on the loop at most
 PAGE: Final = 100_000  # a store in files reads the whole folder for each page
 
 
@@ -28,8 +32,11 @@ class StoreCalls:
     """One store, as an event loop uses it."""
 
     def __init__(self, store: ObjectStore, threads: int, timeout_s: float) -> None:
+        """threads: how many calls are under way at most; of those that need none, four times as many."""
         self._store, self._timeout_s = store, timeout_s
         self._off_loop = OffLoop(threads, "store")
+        self._direct = store.direct() if isinstance(store, HasDirect) else None
+        self._room = asyncio.Semaphore(_PER_THREAD * threads)
 
     @property
     def guarantees(self) -> Guarantees:
@@ -39,6 +46,9 @@ class StoreCalls:
     async def get(self, key: str) -> Object:
         """Return an object; NotFoundError when there is none."""
         try:
+            if self._direct is not None:
+                async with asyncio.timeout(self._timeout_s), self._room:
+                    return await self._direct.get(key)
             return await self._off_loop.run(self._timeout_s, self._store.get, key)
         except TimeoutError as error:
             raise _late(key) from error
@@ -54,6 +64,9 @@ class StoreCalls:
     async def put(self, key: str, data: bytes, condition: Condition) -> str:
         """Write an object and return its etag."""
         try:
+            if self._direct is not None and len(data) <= _DIRECT_MAX:
+                async with asyncio.timeout(self._timeout_s), self._room:
+                    return await self._direct.put(key, data, condition)
             return await self._off_loop.run(self._timeout_s, self._store.put, key, data, condition)
         except TimeoutError as error:
             raise _late(key) from error
@@ -94,6 +107,8 @@ class StoreCalls:
     def close(self) -> None:
         """Take no more calls."""
         self._off_loop.close()
+        if self._direct is not None:
+            self._direct.close()
         self._store.close()
 
     async def _list(self, prefix: str, after: str) -> Page:

@@ -30,8 +30,8 @@ from columba.queue.store.s3_wire import Head, Wire, WireError
 from columba.queue.store.sigv4 import Signer
 
 AGAIN: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_IDLE_S: Final = 15.0  # servers close idle connections; younger ones are used again
-_KEPT: Final = 64
+IDLE_S: Final = 15.0  # servers close idle connections; younger ones are used again
+KEPT: Final = 64
 _FIRST_WAIT_S: Final = 0.05
 _MOST_WAIT_S: Final = 2.0
 _CREDENTIALS_S: Final = 60.0
@@ -73,6 +73,28 @@ class Answer:
         return self.headers.get("etag", "").strip('"')
 
 
+class Tries:
+    """The tries of one request. until_s: when the last one must be over (monotonic)."""
+
+    def __init__(self, place: str, ask: Ask, until_s: float) -> None:
+        self._place, self._ask, self.until_s = place, ask, until_s
+        self._failed = 0
+
+    def wait_s(self, problem: str) -> float:
+        """Return how long to wait before the next try; UnavailableError when there is to be none."""
+        self._failed += 1
+        wait_s = random.uniform(0.0, min(_FIRST_WAIT_S * 2.0**self._failed, _MOST_WAIT_S))
+        if not self._ask.may_repeat or time.monotonic() + wait_s >= self.until_s:
+            raise UnavailableError(f"{self._place}: {self._ask.method} {self._ask.key}: {problem}")
+        return wait_s
+
+    def marked(self, answer: Answer) -> Answer:
+        """Return the final answer, with whether it is the first one."""
+        if not self._failed:
+            return answer
+        return Answer(answer.status, answer.headers, answer.data, is_repeated=True)
+
+
 class Line:
     """The way to one bucket."""
 
@@ -93,26 +115,40 @@ class Line:
 
     def send(self, ask: Ask) -> Answer:
         """Return the server's final answer; UnavailableError when there is none in time, FullError."""
-        until_s = time.monotonic() + self._timeout_s + ask.size / _RATE
+        tries = self.tries(ask)
         digest = _digest(ask)
-        is_repeated, tries, problem = False, 0, "no time"
         while True:
             try:
-                answer = self._once(ask, digest, until_s)
+                answer = self._once(ask, digest, tries.until_s)
                 if answer.status not in AGAIN:
-                    return _with(answer, is_repeated)
+                    return tries.marked(answer)
                 problem = say(answer)
             except (OSError, WireError) as error:
                 problem = f"{type(error).__name__}: {error}"
-            is_repeated = True
-            tries += 1
-            wait_s = random.uniform(0.0, min(_FIRST_WAIT_S * 2.0**tries, _MOST_WAIT_S))
-            if not ask.may_repeat or time.monotonic() + wait_s >= until_s:
-                raise UnavailableError(f"{self.place.name}: {ask.method} {ask.key}: {problem}")
-            time.sleep(wait_s)
+            time.sleep(tries.wait_s(problem))
             if ask.sink is not None:
                 ask.sink.seek(0)
                 ask.sink.truncate()
+
+    def tries(self, ask: Ask) -> "Tries":
+        """Return the tries of one request, which begin now."""
+        return Tries(self.place.name, ask, time.monotonic() + self._timeout_s + ask.size / _RATE)
+
+    def try_s(self, until_s: float) -> float:
+        """Return how long one try may take: half of our time, so that another one is possible."""
+        return max(0.05, min(until_s - time.monotonic(), self._timeout_s / 2))
+
+    def request(self, ask: Ask, digest: str) -> tuple[str, dict[str, str]]:
+        """Return the target and the headers of a request, signed now."""
+        target = self._root + quote(ask.key, safe="/-_.~")
+        query = urlencode(sorted(ask.query.items()), quote_via=quote)
+        headers = self._signed(ask, target, query, digest)
+        return f"{target}?{query}" if query else target, headers
+
+    @property
+    def address(self) -> tuple[str, int, ssl.SSLContext | None]:
+        """Return host and port to connect to, and the context of TLS if there is one."""
+        return self._connect_to, self.place.port, self._tls
 
     def close(self) -> None:
         """Close the connections that are not in use, and keep none from now on."""
@@ -125,10 +161,7 @@ class Line:
     def _once(self, ask: Ask, digest: str, until_s: float) -> Answer:
         wire = self._take(until_s)
         try:
-            target = self._root + quote(ask.key, safe="/-_.~")
-            query = urlencode(sorted(ask.query.items()), quote_via=quote)
-            headers = self._signed(ask, target, query, digest)
-            url = f"{target}?{query}" if query else target
+            url, headers = self.request(ask, digest)
             wire.send(ask.method, url, headers, ask.body() if ask.body is not None else ask.data)
             head = wire.head()
             if ask.sink is not None:
@@ -162,12 +195,11 @@ class Line:
 
     def _take(self, until_s: float) -> Wire:
         """Return a kept connection that is young, or a new one; its waits end within half of our time."""
-        now_s = time.monotonic()
-        wait_s = max(0.05, min(until_s - now_s, self._timeout_s / 2))
+        now_s, wait_s = time.monotonic(), self.try_s(until_s)
         with self._lock:
             while self._idle:
                 since_s, wire = self._idle.pop()
-                if now_s - since_s < _IDLE_S:
+                if now_s - since_s < IDLE_S:
                     wire.set_deadline(wait_s, until_s)
                     return wire
                 wire.close()
@@ -177,7 +209,7 @@ class Line:
 
     def _give_back(self, wire: Wire) -> None:
         with self._lock:
-            if len(self._idle) < _KEPT and not self._is_closed:
+            if len(self._idle) < KEPT and not self._is_closed:
                 self._idle.append((time.monotonic(), wire))
                 return
         wire.close()
@@ -278,7 +310,3 @@ def _read(body: Iterator[bytes], head: Head, ask: Ask) -> bytes:
         if size > _SINK_MOST:
             raise WireError("an object that is too large")
     return b""
-
-
-def _with(answer: Answer, is_repeated: bool) -> Answer:
-    return Answer(answer.status, answer.headers, answer.data, is_repeated)

@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader, RawIOBase
 from typing import TYPE_CHECKING, Final
@@ -24,7 +24,7 @@ _JOINED: Final = 1 << 17  # a body up to this goes out with the head, in one pie
 _STATUS: Final = re.compile(rb"[1-9][0-9]{2}")
 _LENGTH: Final = re.compile(r"[0-9]{1,15}")
 _CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,12}")  # RFC 9112 §7.1
-_INTERIM_MOST: Final = 10  # answers 1xx before the final one
+INTERIM_MOST: Final = 10  # answers 1xx before the final one
 
 
 class WireError(Exception):
@@ -42,6 +42,45 @@ class Head:
     def keeps(self) -> bool:
         """Tell whether the connection may be used again after the body."""
         return self.headers.get("connection", "").lower() != "close"
+
+
+def request_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
+    """Return the octets before a request's body."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
+
+
+def parse_head(lines: Sequence[bytes]) -> Head:
+    """Return the head of these lines, which are without their ends; WireError when they are none."""
+    status = lines[0].split(b" ", 2)
+    is_http = status[0] in {b"HTTP/1.0", b"HTTP/1.1"}
+    if not is_http or len(status) < 2 or not _STATUS.fullmatch(status[1]):
+        raise WireError("no status line")
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        name, colon, value = line.partition(b":")
+        if not colon:
+            raise WireError("no headers")
+        headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
+    if status[0] == b"HTTP/1.0":
+        headers["connection"] = "close"
+    return Head(int(status[1]), headers)
+
+
+def length_of(head: Head) -> int:
+    """Return the octets of a body that is not in chunks; WireError when the head does not say."""
+    length = head.headers.get("content-length", "")
+    if not _LENGTH.fullmatch(length):
+        raise WireError("an answer without a length")
+    return int(length)
+
+
+def chunk_size(line: bytes) -> int:
+    """Return the octets of the chunk that begins with this line; WireError."""
+    size = line.partition(b";")[0].strip()
+    if not _CHUNK_SIZE.fullmatch(size):
+        raise WireError("no size of a chunk")
+    return int(size, 16)
 
 
 class Wire:
@@ -76,8 +115,7 @@ class Wire:
         body: bytes | Iterable[bytes],
     ) -> None:
         """Send a request; OSError. A body in pieces wants Content-Length among the headers."""
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
+        head = request_head(method, target, headers)
         if isinstance(body, bytes) and len(body) <= _JOINED:
             self._waits.send(head + body)
             return
@@ -87,7 +125,7 @@ class Wire:
 
     def head(self) -> Head:
         """Return the head of the final answer; WireError, OSError."""
-        for _ in range(_INTERIM_MOST):
+        for _ in range(INTERIM_MOST):
             head = self._head()
             if head.status >= 200:
                 return head
@@ -100,10 +138,7 @@ class Wire:
         if "chunked" in head.headers.get("transfer-encoding", "").lower():
             yield from self._chunks()
             return
-        length = head.headers.get("content-length")
-        if length is None or not _LENGTH.fullmatch(length):
-            raise WireError("an answer without a length")
-        yield from self._counted(int(length))
+        yield from self._counted(length_of(head))
 
     def close(self) -> None:
         """Close the connection."""
@@ -111,21 +146,13 @@ class Wire:
         self._socket.close()
 
     def _head(self) -> Head:
-        status = self._line().split(b" ", 2)
-        is_http = status[0] in {b"HTTP/1.0", b"HTTP/1.1"}
-        if not is_http or len(status) < 2 or not _STATUS.fullmatch(status[1]):
-            raise WireError("no status line")
-        headers: dict[str, str] = {}
-        size = 0
+        lines, size = [self._line()], 0
         while line := self._line():
             size += len(line)
-            name, colon, value = line.partition(b":")
-            if size > HEAD_LIMIT or not colon:
-                raise WireError("no headers")
-            headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
-        if status[0] == b"HTTP/1.0":
-            headers["connection"] = "close"
-        return Head(int(status[1]), headers)
+            if size > HEAD_LIMIT:
+                raise WireError("a head that is too long")
+            lines.append(line)
+        return parse_head(lines)
 
     def _line(self) -> bytes:
         line = self._file.readline(_LINE)
@@ -143,10 +170,7 @@ class Wire:
 
     def _chunks(self) -> Iterator[bytes]:
         while True:
-            size = self._line().partition(b";")[0].strip()
-            if not _CHUNK_SIZE.fullmatch(size):
-                raise WireError("no size of a chunk")
-            left = int(size, 16)
+            left = chunk_size(self._line())
             if not left:
                 break
             yield from self._counted(left)

@@ -15,7 +15,9 @@ from columba.queue.lease import LEASES
 from columba.queue.store.base import (
     Chunks,
     Condition,
+    Direct,
     Guarantees,
+    HasDirect,
     Object,
     ObjectStore,
     Page,
@@ -49,10 +51,7 @@ class SealedStore:
 
     def get(self, key: str) -> Object:
         """Return an object's text; SealError when it has been changed."""
-        found = self._inner.get(key)
-        if key.startswith(_OPEN) or self._is_plain(found.data):
-            return found
-        return Object(b"".join(unseal((found.data,), key, self._ring)), found.etag)
+        return self.opened(key, self._inner.get(key))
 
     def get_file(self, key: str, target: Path) -> int:
         """Write an object's text to a new file, which is there only when all of it is right."""
@@ -69,10 +68,7 @@ class SealedStore:
 
     def put(self, key: str, data: bytes, condition: Condition) -> str:
         """Write an object."""
-        if key.startswith(_OPEN):
-            return self._inner.put(key, data, condition)
-        whole = seal((data,), key, self._ring.writer(self._wall_s()), secrets.token_bytes(SALT))
-        return self._inner.put(key, b"".join(whole), condition)
+        return self._inner.put(key, self.sealed(key, data), condition)
 
     def put_chunks(self, key: str, chunks: Chunks, size: int, condition: Condition) -> str:
         """Write an object in pieces. Another try encrypts the same text to the same octets."""
@@ -88,6 +84,24 @@ class SealedStore:
     def delete(self, key: str) -> None:
         """Remove an object."""
         self._inner.delete(key)
+
+    def direct(self) -> Direct | None:
+        """Return the same on the loop, where the inner store can."""
+        inner = self._inner.direct() if isinstance(self._inner, HasDirect) else None
+        return SealedDirect(self, inner) if inner is not None else None
+
+    def sealed(self, key: str, data: bytes) -> bytes:
+        """Return what is written for a text."""
+        if key.startswith(_OPEN):
+            return data
+        whole = seal((data,), key, self._ring.writer(self._wall_s()), secrets.token_bytes(SALT))
+        return b"".join(whole)
+
+    def opened(self, key: str, found: Object) -> Object:
+        """Return the text of what was read; SealError when it has been changed."""
+        if key.startswith(_OPEN) or self._is_plain(found.data):
+            return found
+        return Object(b"".join(unseal((found.data,), key, self._ring)), found.etag)
 
     def close(self) -> None:
         """Close the inner store."""
@@ -113,3 +127,22 @@ def _write(target: Path, text: Iterable[bytes]) -> int:
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         yield chunk
+
+
+class SealedDirect:
+    """A sealed store's calls on the loop."""
+
+    def __init__(self, store: SealedStore, inner: Direct) -> None:
+        self._store, self._inner = store, inner
+
+    async def get(self, key: str) -> Object:
+        """Return an object's text; SealError when it has been changed."""
+        return self._store.opened(key, await self._inner.get(key))
+
+    async def put(self, key: str, data: bytes, condition: Condition) -> str:
+        """Write an object."""
+        return await self._inner.put(key, self._store.sealed(key, data), condition)
+
+    def close(self) -> None:
+        """Close the inner calls."""
+        self._inner.close()

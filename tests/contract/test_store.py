@@ -15,6 +15,7 @@ from columba.queue.store.keyring import key_line, parse_ring
 from columba.queue.store.probe import probe
 from columba.queue.store.sealed import SealedStore
 from tests.fakes.memory_store import MemoryStore
+from tests.fakes.on_loop import OnLoop
 from tests.fakes.replicas import Replicas
 from tests.peers.seaweed import Bucket
 
@@ -30,19 +31,21 @@ STORES: dict[str, Callable[[Path], ObjectStore]] = {
 REPLICA = "replica"
 S3 = "s3"
 SEALED_S3 = "s3, sealed"
+LOOP_S3 = "s3, sealed, on a loop"
 PARAMS = [
     *STORES,
     REPLICA,
-    *(pytest.param(name, marks=pytest.mark.peer) for name in (S3, SEALED_S3)),
+    *(pytest.param(name, marks=pytest.mark.peer) for name in (S3, SEALED_S3, LOOP_S3)),
 ]
 
 
 @pytest.fixture(params=PARAMS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
-    if request.param in {S3, SEALED_S3}:
+    if request.param in {S3, SEALED_S3, LOOP_S3}:
         bucket: Bucket = request.getfixturevalue("s3_bucket")
-        made: ObjectStore = bucket.store()
-        made = SealedStore(made, RING) if request.param == SEALED_S3 else made
+        bare = bucket.store()
+        made: ObjectStore = bare if request.param == S3 else SealedStore(bare, RING)
+        made = OnLoop(SealedStore(bare, RING)) if request.param == LOOP_S3 else made
     elif request.param == REPLICA:
         replicas = Replicas(tmp_path)
         request.addfinalizer(replicas.close)

@@ -17,10 +17,11 @@ from columba.common.errors import (
     NotFoundError,
     UnavailableError,
 )
-from columba.queue.store.base import ABSENT, ANYTHING, match
+from columba.queue.store.base import ABSENT, ANYTHING, ObjectStore, match
 from columba.queue.store.s3 import S3Store
 from columba.queue.store.s3_line import Line
 from columba.queue.store.s3_place import parse_place
+from tests.fakes.on_loop import OnLoop
 from tests.peers.seaweed import credentials_text
 
 Step = Callable[["Handler", bytes], None]
@@ -93,18 +94,21 @@ def script() -> Iterator[Script]:
     server.server_close()
 
 
-@pytest.fixture
-def store(script: Script, tmp_path: Path) -> Iterator[S3Store]:
+@pytest.fixture(params=["threads", "loop"])
+def store(
+    request: pytest.FixtureRequest, script: Script, tmp_path: Path
+) -> Iterator[S3Store | OnLoop]:
     keys = tmp_path / "keys"
     keys.touch(0o600)
     keys.write_text(credentials_text("AKID", "geheim"))
     endpoint = f"http://127.0.0.1:{script.server_port}"
-    made = S3Store(parse_place(f"s3://mail/p?endpoint={endpoint}&credentials_file={keys}"), 0.8)
+    bare = S3Store(parse_place(f"s3://mail/p?endpoint={endpoint}&credentials_file={keys}"), 0.8)
+    made = bare if request.param == "threads" else OnLoop(bare)
     yield made
     made.close()
 
 
-def test_a_put_carries_condition_hash_and_signature(script: Script, store: S3Store) -> None:
+def test_a_put_carries_condition_hash_and_signature(script: Script, store: ObjectStore) -> None:
     script.steps = [says(200, ETag='"e1"'), says(200, ETag='"e2"')]
     assert store.put("env/a=b/1", b"data", ABSENT) == "e1"
     assert store.put("env/a=b/1", b"data", match("e1")) == "e2"
@@ -116,14 +120,14 @@ def test_a_put_carries_condition_hash_and_signature(script: Script, store: S3Sto
     assert "AKID" in signed and "if-none-match" in signed and "geheim" not in str(script.seen)
 
 
-def test_a_lost_answer_to_our_own_success_is_success(script: Script, store: S3Store) -> None:
+def test_a_lost_answer_to_our_own_success_is_success(script: Script, store: ObjectStore) -> None:
     script.steps = [hangs_up, says(412, "PreconditionFailed"), own_nonce]
     assert store.put("k", b"1", ABSENT) == "e1"
     assert [request[0] for request in script.seen] == ["PUT", "PUT", "HEAD"]
 
 
 def test_a_lost_answer_and_then_somebody_else_is_a_lost_condition(
-    script: Script, store: S3Store
+    script: Script, store: ObjectStore
 ) -> None:
     other = says(200, x_amz_meta_columba_nonce="another", ETag='"e2"')
     script.steps = [hangs_up, says(412), other]
@@ -131,7 +135,7 @@ def test_a_lost_answer_and_then_somebody_else_is_a_lost_condition(
         store.put("k", b"1", match("e0"))
 
 
-def test_a_first_412_is_believed_at_once(script: Script, store: S3Store) -> None:
+def test_a_first_412_is_believed_at_once(script: Script, store: ObjectStore) -> None:
     script.steps = [says(412)]
     with pytest.raises(ConditionError):
         store.put("k", b"1", ABSENT)
@@ -140,33 +144,33 @@ def test_a_first_412_is_believed_at_once(script: Script, store: S3Store) -> None
 
 @pytest.mark.parametrize("status", [409, 429, 500, 503])
 def test_a_conflict_or_a_busy_server_is_asked_again(
-    script: Script, store: S3Store, status: int
+    script: Script, store: ObjectStore, status: int
 ) -> None:
     script.steps = [says(status, "SlowDown"), says(200, ETag='"e1"')]
     assert store.put("k", b"1", ABSENT) == "e1"
 
 
-def test_without_a_condition_nothing_is_written_twice(script: Script, store: S3Store) -> None:
+def test_without_a_condition_nothing_is_written_twice(script: Script, store: ObjectStore) -> None:
     script.steps = [hangs_up, says(200, ETag='"e1"')]
     with pytest.raises(UnavailableError):
         store.put("k", b"1", ANYTHING)
     assert len(script.seen) == 1
 
 
-def test_silence_ends_with_the_deadline(script: Script, store: S3Store) -> None:
+def test_silence_ends_with_the_deadline(script: Script, store: ObjectStore) -> None:
     script.steps = [is_silent] * 10
     with pytest.raises(UnavailableError, match=r"no answer|timed out"):
         store.get("k")
 
 
-def test_match_on_an_absent_key_is_a_lost_condition(script: Script, store: S3Store) -> None:
+def test_match_on_an_absent_key_is_a_lost_condition(script: Script, store: ObjectStore) -> None:
     script.steps = [says(404, "NoSuchKey")]
     with pytest.raises(ConditionError):
         store.put("k", b"1", match("e0"))
 
 
 def test_a_bucket_that_is_gone_is_not_an_object_that_is_gone(
-    script: Script, store: S3Store
+    script: Script, store: ObjectStore
 ) -> None:
     script.steps = [says(404, "NoSuchBucket"), says(404, "NoSuchBucket"), says(404, "NoSuchKey")]
     with pytest.raises(UnavailableError, match="NoSuchBucket"):
@@ -177,7 +181,7 @@ def test_a_bucket_that_is_gone_is_not_an_object_that_is_gone(
         store.get("k")
 
 
-def test_full_and_forbidden_are_said(script: Script, store: S3Store) -> None:
+def test_full_and_forbidden_are_said(script: Script, store: ObjectStore) -> None:
     script.steps = [says(403, "QuotaExceeded"), says(403, "AccessDenied")]
     with pytest.raises(FullError):
         store.put("k", b"1", ABSENT)
@@ -217,20 +221,20 @@ def listing(keys: bytes, is_truncated: bytes = b"<IsTruncated>false</IsTruncated
     ],
 )
 def test_what_is_no_right_list_is_never_taken_for_the_end(
-    script: Script, store: S3Store, data: bytes, problem: str
+    script: Script, store: ObjectStore, data: bytes, problem: str
 ) -> None:
     script.steps = [gives(data)]
     with pytest.raises(UnavailableError, match=problem):
         store.list("")
 
 
-def test_entities_in_a_list_are_not_expanded(script: Script, store: S3Store) -> None:
+def test_entities_in_a_list_are_not_expanded(script: Script, store: ObjectStore) -> None:
     bomb = b'<!DOCTYPE l [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + listing(b"<Key>p/&b;</Key>")
     script.steps = [gives(bomb)]
     assert store.list("").keys == ("&b;",)
 
 
-def test_a_page_of_a_proxy_is_not_the_absence_of_mail(script: Script, store: S3Store) -> None:
+def test_a_page_of_a_proxy_is_not_the_absence_of_mail(script: Script, store: ObjectStore) -> None:
     page = gives(b"<html>404 Not Found</html>", 404)
     script.steps = [page, page, page, gives(b"", 404)]
     for call in (
@@ -246,14 +250,14 @@ def test_a_page_of_a_proxy_is_not_the_absence_of_mail(script: Script, store: S3S
 
 @pytest.mark.parametrize("etag", ['"\xe9"', 'W/"e1"', '"a b"', '"' + "e" * 300 + '"', ""])
 def test_an_etag_that_can_be_no_condition_is_refused(
-    script: Script, store: S3Store, etag: str
+    script: Script, store: ObjectStore, etag: str
 ) -> None:
     script.steps = [says(200, ETag=etag)]
     with pytest.raises(UnavailableError, match="no etag"):
         store.put("k", b"1", ABSENT)
 
 
-def test_a_redirect_is_not_followed(script: Script, store: S3Store) -> None:
+def test_a_redirect_is_not_followed(script: Script, store: ObjectStore) -> None:
     script.steps = [says(307, Location="http://127.0.0.1:1/"), says(301, "PermanentRedirect")]
     with pytest.raises(UnavailableError, match="307"):
         store.get("k")
@@ -262,7 +266,9 @@ def test_a_redirect_is_not_followed(script: Script, store: S3Store) -> None:
     assert len(script.seen) == 2
 
 
-def test_what_stands_behind_an_answer_is_not_the_next_one(script: Script, store: S3Store) -> None:
+def test_what_stands_behind_an_answer_is_not_the_next_one(
+    script: Script, store: ObjectStore
+) -> None:
     """An answer with an answer hidden behind it: the connection is not used again."""
 
     def two(handler: Handler, body: bytes) -> None:
@@ -285,7 +291,7 @@ def test_what_stands_behind_an_answer_is_not_the_next_one(script: Script, store:
     ],
 )
 def test_a_server_that_trickles_is_left_at_the_deadline(
-    script: Script, store: S3Store, start: bytes
+    script: Script, store: ObjectStore, start: bytes
 ) -> None:
     def trickles(handler: Handler, body: bytes) -> None:
         handler.close_connection = True
@@ -295,14 +301,14 @@ def test_a_server_that_trickles_is_left_at_the_deadline(
                 handler.wfile.write(b"x")
                 time.sleep(0.05)
 
-    script.steps = [trickles] * 3
+    script.steps = [trickles] * 40
     begun_s = time.monotonic()
-    with pytest.raises(UnavailableError, match=r"too slow|timed out"):
+    with pytest.raises(UnavailableError, match=r"too slow|timed out|too long"):
         store.get("k")
     assert time.monotonic() - begun_s < 2.0
 
 
-def test_a_body_is_sent_again_whole(script: Script, store: S3Store) -> None:
+def test_a_body_is_sent_again_whole(script: Script, store: ObjectStore) -> None:
     script.steps = [says(503), says(200, ETag='"e1"')]
     store.put_chunks("body/1", lambda: [b"ab", b"cd"], 4, ABSENT)
     assert [request[3] for request in script.seen] == [b"abcd", b"abcd"]
