@@ -5,8 +5,11 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 FUZZ_SECONDS ?= 600
+# A server starts nine processes, and those of other users can't write what Python compiles: it is kept, also where
+# the environment says otherwise, and is there before they start.
+export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run test check bench soak fuzz model docs packages clean
+.PHONY: run test check bench soak fuzz model docs packages compiled clean
 
 $(VENV)/ok: pyproject.toml constraints.txt .ci/venv
 	sh .ci/venv "$(PY)" $(VENV)
@@ -14,27 +17,30 @@ $(VENV)/ok: pyproject.toml constraints.txt .ci/venv
 	$(BIN)/python -m pip install --quiet --editable . --group dev --constraint constraints.txt
 	touch $@
 
-run: $(VENV)/ok
+compiled: $(VENV)/ok
+	@$(BIN)/python -m compileall -q columba common delivery master queue sieve smtpd
+
+run: compiled
 	@$(BIN)/python -m columba.master.dev $(ARGS)
 
 packages:
 	@sh .ci/debian
 	@sh .ci/users
 
-test: packages $(VENV)/ok
+test: packages compiled
 	@sh .ci/test $(BIN)/python $(ARGS)
 
-check: $(VENV)/ok
+check: compiled
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests bench
 	$(BIN)/python -m pytest -m "not slow and not peer" $(ARGS)
 
-bench: packages $(VENV)/ok
+bench: packages compiled
 	$(BIN)/python -m bench $(ARGS)
 
-soak: packages $(VENV)/ok
+soak: packages compiled
 	$(BIN)/python -m bench soak $(ARGS)
 
 fuzz: $(VENV)/ok

@@ -23,7 +23,7 @@ import uvloop
 import zmq
 
 from columba.common import loopwatch
-from columba.common.config.load import load_settings
+from columba.common.config.handed import load_settings
 from columba.common.errors import EX_SOFTWARE, ColumbaError
 from columba.common.ipc import master, tlsfiles
 from columba.common.ipc.calls import Caller

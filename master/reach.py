@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import columba
-from columba.common.config.load import thaw
+from columba.common.config.handed import thaw
 from columba.common.errors import EX_CANTCREAT, EX_NOPERM
 from columba.master.errors import StartError
 from columba.master.log.settings import Settings as LogSettings

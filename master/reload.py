@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from columba.common.config.load import thaw
+from columba.common.config.handed import thaw
 from columba.common.errors import EX_CONFIG, EX_SOFTWARE
 from columba.common.ipc.tlsfiles import TlsFiles
 from columba.master import certificates

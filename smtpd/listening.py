@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from columba.common.config.handed import thaw
 from columba.common.config.listening import Listening
-from columba.common.config.load import thaw
 from columba.common.config.schema import declarations
 from columba.common.errors import ConfigError
 from columba.common.ipc.master import Listener

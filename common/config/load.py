@@ -1,14 +1,11 @@
-"""Read configuration files from disk, and a service's settings from what its master hands to it.
+"""Read configuration files from disk.
 
-The master's checker reads files with `read_tree`; a service process sees none of that: it gets a memfd
-with its own settings as JSON, and nothing of the others'.
+The master's checker reads them with `read_tree`; a service process sees none of that (handed.py).
 """
 
 import glob
-import json
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -16,9 +13,8 @@ import msgspec
 
 from columba.common.config.lexer import Include
 from columba.common.config.parser import File, Parser, Section
-from columba.common.config.resolve import Frozen, Resolver, Schema, World
+from columba.common.config.resolve import Resolver, Schema, World
 from columba.common.errors import ConfigError
-from columba.common.ipc.master import ENV_SETTINGS_FD
 
 DEFAULT_PATH: Final = "/etc/columba/columba.conf"
 BUILTIN_FILE: Final = "<built-in>"
@@ -65,27 +61,6 @@ def system_world() -> World:
     """Return this machine's environment."""
     system = {"cpu_count": str(os.cpu_count() or 1), "hostname": socket.getfqdn()}
     return World(os.environ, system, read_file)
-
-
-def load_settings(cls: type[T], environ: Mapping[str, str] | None = None) -> T:
-    """Return a service's settings from the memfd that the master passed; raises ConfigError.
-
-    The memfd is read from its beginning, so that it can be read again.
-    """
-    number = (os.environ if environ is None else environ).get(ENV_SETTINGS_FD, "")
-    if not number.isdigit():
-        raise ConfigError(f"{ENV_SETTINGS_FD} is not set: this program is started by columba")
-    fd = int(number)
-    data = os.pread(fd, os.fstat(fd).st_size, 0)
-    return thaw(cls, json.loads(data))
-
-
-def thaw(cls: type[T], values: Frozen) -> T:
-    """Return the settings object of plain values; raises ConfigError."""
-    try:
-        return msgspec.convert(values, cls)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"Settings do not fit {cls.__name__}: {error}") from error
 
 
 def defaults(cls: type[T], **changed: object) -> T:

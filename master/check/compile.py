@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from columba.common.config.general import Scripts
-from columba.common.config.load import BUILTIN_FILE, thaw
+from columba.common.config.handed import thaw
+from columba.common.config.load import BUILTIN_FILE
 from columba.common.config.parser import Section
 from columba.common.config.resolve import Frozen
 from columba.common.config.schema import declarations

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from columba.common.config.handed import thaw
 from columba.common.config.listening import Listening
-from columba.common.config.load import thaw
 from columba.common.config.parser import Section
 from columba.common.config.resolve import Resolver
 from columba.common.dict.open import open_dict

@@ -8,7 +8,8 @@ import importlib
 from typing import TypeVar
 
 from columba.common.config.general import General
-from columba.common.config.load import read_tree, system_world, thaw
+from columba.common.config.handed import thaw
+from columba.common.config.load import read_tree, system_world
 from columba.common.config.resolve import Resolver, Schema, World
 from columba.master.builtin import CONFIG, SERVICES
 from columba.master.settings import MasterSettings, ServiceSettings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from columba.common.config.load import thaw
+from columba.common.config.handed import thaw
 from columba.common.errors import EX_CANTCREAT, EX_NOTFOUND, ConfigError
 from columba.delivery.signer import keys
 from columba.delivery.signer.settings import Settings as SignerSettings

@@ -8,7 +8,7 @@ import click
 import zmq
 from zmq.utils import z85
 
-from columba.common.config.load import thaw
+from columba.common.config.handed import thaw
 from columba.common.errors import EX_CANTCREAT, EX_CONFIG, EX_TEMPFAIL, ConfigError, StoreError
 from columba.master.check.open import open_config
 from columba.master.cli.output import Row

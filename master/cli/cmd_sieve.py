@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from columba.common.config.load import thaw
+from columba.common.config.handed import thaw
 from columba.common.errors import EX_DATAERR, EX_UNAVAILABLE, ConfigError
 from columba.master.check.contents import read_script
 from columba.master.check.open import open_config

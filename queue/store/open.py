@@ -1,15 +1,17 @@
 """From the queue's settings to a store.
 
 A store that other machines can reach must be encrypted (promises §7), and is tried out before anything rests on it
-(probe.py). What is wrong is one line, a ConfigError; a server that does not answer is UnavailableError.
+(probe.py). What is wrong is one line, a ConfigError; a server that does not answer is UnavailableError. A kind of
+store that no setting asks for is not imported: the S3 client alone is a third of what a queue process would import.
 """
 
+import importlib
 import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 from urllib.parse import urlsplit
 
 from columba.common.errors import ConfigError
@@ -19,12 +21,41 @@ from columba.queue.store.keyring import Ring, parse_ring
 from columba.queue.store.probe import demand
 from columba.queue.store.replica.members import SCHEME as REPLICA
 from columba.queue.store.replica.members import Members, MemberSettings, plan_members
-from columba.queue.store.replica.open import connect_replica, open_replica, read_keys
-from columba.queue.store.s3 import S3Store
 from columba.queue.store.s3_place import SCHEME, Place, parse_place
-from columba.queue.store.sealed import SealedStore
 
 _RING_MAX: Final = 1 << 16
+
+
+class S3(Protocol):
+    """The module s3."""
+
+    def S3Store(self, place: Place, timeout_s: float) -> ObjectStore:
+        """Return the store at a place."""
+        ...
+
+
+class Replica(Protocol):
+    """The module replica.open."""
+
+    def open_replica(self, members: Members, timeout_s: float) -> ObjectStore:
+        """Return the store, its member running and a majority there."""
+        ...
+
+    def connect_replica(self, members: Members, timeout_s: float) -> ObjectStore:
+        """Return the store as a tool uses it."""
+        ...
+
+    def read_keys(self, members: Members) -> tuple[bytes, bytes]:
+        """Return our keys; ConfigError."""
+        ...
+
+
+class Sealed(Protocol):
+    """The module sealed."""
+
+    def SealedStore(self, store: ObjectStore, ring: Ring, *, reads_plain: bool) -> ObjectStore:
+        """Return a store that encrypts before another."""
+        ...
 
 
 class StoreSettings(Protocol):
@@ -112,9 +143,9 @@ def open_store(settings: StoreSettings, timeout_s: float = 10.0) -> ObjectStore:
     plan = plan_store(settings)
     store: ObjectStore
     if isinstance(plan.where, Members):
-        store = open_replica(plan.where, timeout_s)
+        store = _replica().open_replica(plan.where, timeout_s)
     elif isinstance(plan.where, Place):
-        store = S3Store(plan.where, timeout_s)
+        store = _s3().S3Store(plan.where, timeout_s)
         try:
             demand(store, plan.name)
         except BaseException:
@@ -122,17 +153,18 @@ def open_store(settings: StoreSettings, timeout_s: float = 10.0) -> ObjectStore:
             raise
     else:
         store = FileStore(plan.where)
-    return (
-        store if plan.ring is None else SealedStore(store, plan.ring, reads_plain=plan.reads_plain)
-    )
+    if plan.ring is None:
+        return store
+    sealed = cast(Sealed, importlib.import_module("columba.queue.store.sealed"))
+    return sealed.SealedStore(store, plan.ring, reads_plain=plan.reads_plain)
 
 
 def open_plain(plan: Plan, timeout_s: float) -> ObjectStore:
     """Return the store of a plan, neither tried out nor with encryption before it; ConfigError, StoreError."""
     if isinstance(plan.where, Members):
-        return connect_replica(plan.where, timeout_s)
+        return _replica().connect_replica(plan.where, timeout_s)
     if isinstance(plan.where, Place):
-        return S3Store(plan.where, timeout_s)
+        return _s3().S3Store(plan.where, timeout_s)
     return FileStore(plan.where)
 
 
@@ -166,8 +198,16 @@ def _where(settings: StoreSettings) -> Path | Place | Members:
         settings.replica_member,
         settings.replica_copies,
     )
-    read_keys(members)
+    _replica().read_keys(members)
     return members
+
+
+def _s3() -> S3:
+    return cast(S3, importlib.import_module("columba.queue.store.s3"))
+
+
+def _replica() -> Replica:
+    return cast(Replica, importlib.import_module("columba.queue.store.replica.open"))
 
 
 def store_folder(url: str) -> Path:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from columba.common.config.general import DkimKeys, General
-from columba.common.config.load import defaults, load_settings, read_tree
+from columba.common.config.handed import load_settings
+from columba.common.config.load import defaults, read_tree
 from columba.common.config.resolve import Resolver, Schema, World
 from columba.common.config.schema import Kind, named, setting
 from columba.common.errors import ConfigError

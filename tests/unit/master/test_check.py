@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from columba.common.config.load import thaw
+from columba.common.config.handed import thaw
 from columba.common.config.schema import UNLIMITED
 from columba.common.errors import ConfigError
 from columba.master.builtin import SERVICES
