@@ -18,7 +18,7 @@ from columba.queue.store.open import plan_store
 from columba.queue.store.replica.line import Ask, Lines
 from columba.queue.store.replica.members import Members, Peer
 from columba.queue.store.replica.open import read_keys
-from columba.queue.store.replica.words import Read
+from columba.queue.store.replica.words import Changed, Changes, Read
 
 TIMEOUT_S = 3.0
 
@@ -66,11 +66,14 @@ def status(state: State) -> None:
 def _row(lines: Lines, peer: Peer) -> Row:
     began_s = time.monotonic()
     try:
-        lines.one(peer.name, Ask(Read("probe/majority")), began_s + TIMEOUT_S)
+        told = lines.one(peer.name, Ask(Changes(limit=0)), began_s + TIMEOUT_S).reply
+        if isinstance(told, Changed) and not told.votes:
+            answers, took = "learning", ""
+        else:
+            lines.one(peer.name, Ask(Read("probe/majority")), began_s + TIMEOUT_S)
+            answers, took = "yes", f"{(time.monotonic() - began_s) * 1000:.1f}"
     except StoreError:
         answers, took = "no", ""
-    else:
-        answers, took = "yes", f"{(time.monotonic() - began_s) * 1000:.1f}"
     kind = "witness" if peer.is_witness else "mail"
     return {
         "member": peer.name,

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import time
 from pathlib import Path
 
 import zmq
@@ -25,6 +26,8 @@ class Replicas:
         self._stack = contextlib.ExitStack()
         for name in self.names:
             self.begin(name)
+        for name in self.names:
+            self.wait_votes(name)
 
     def members(self, name: str) -> Members:
         """Return the list of members as one of them has it."""
@@ -39,9 +42,16 @@ class Replicas:
         )
         return Members(self.folder / name, name, "", peers, self._copies)
 
-    def begin(self, name: str) -> None:
-        """Run a member."""
-        self.running[name] = Member(self.members(name), self.keys[name])
+    def begin(self, name: str, settle_s: float = 0.2) -> None:
+        """Run a member. settle_s: how long one whose folder was emptied waits before it learns."""
+        self.running[name] = Member(self.members(name), self.keys[name], settle_s)
+
+    def wait_votes(self, name: str) -> None:
+        """Wait until a member may vote."""
+        until_s = time.monotonic() + 10
+        while not self.running[name].votes:
+            assert time.monotonic() < until_s, f"{name} has no vote"
+            time.sleep(0.02)
 
     def stop(self, name: str) -> None:
         """End a member."""

@@ -3,12 +3,16 @@
 The rules: a promise is never taken back; nothing older than a promise is accepted; both are on disk before they are
 answered. `batch` makes one transaction of many requests, so that they share one fsync. A witness keeps the content
 of leases alone, and of everything else what was accepted, not what it says. One thread uses a ledger.
+
+A ledger that is new may stand for one that was lost with its promises: it has no vote before the others have told what
+they know (catchup.py).
 """
 
+import errno
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +27,8 @@ from columba.queue.store.replica.words import (
     Change,
     Done,
     Fetch,
+    Join,
+    Joined,
     Known,
     Lacking,
     Listed,
@@ -47,6 +53,10 @@ CREATE TABLE IF NOT EXISTS object (
   change INTEGER NOT NULL, changed_s REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS object_change ON object (change);
+CREATE TABLE IF NOT EXISTS own (one INTEGER PRIMARY KEY, ledger TEXT NOT NULL, votes INTEGER NOT NULL, made_s INTEGER);
+INSERT OR IGNORE INTO own SELECT 1, lower(hex(randomblob(16))), EXISTS (SELECT 1 FROM object),
+  CAST(strftime('%s', 'now') AS INTEGER);
+CREATE TABLE IF NOT EXISTS joined (name TEXT PRIMARY KEY);
 """
 _FACTS: Final = "promised_n, promised_by, accepted_n, accepted_by, etag, size, present, blob, write, has_content"
 _BUSY_S: Final = 10.0
@@ -89,6 +99,9 @@ class Ledger:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA)
             self._last = self._one("SELECT coalesce(max(change), 0) FROM object")
+            self.name = str(self._db.execute("SELECT ledger FROM own").fetchone()[0])
+            self.votes = bool(self._one("SELECT votes FROM own"))
+            self.made_s = self._one("SELECT made_s FROM own")  # wall clock
         self._dropped: list[str] = []
 
     @contextmanager
@@ -103,8 +116,9 @@ class Ledger:
         except BaseException:
             self._last = last
             self._dropped.clear()
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # a disk that fails has rolled back already
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
             raise
         for blob in self._dropped:
             self.blobs.drop(blob)
@@ -148,27 +162,37 @@ class Ledger:
         if not is_kept:
             if entry.has_content and entry.version.blob not in {"", version.blob}:
                 self._dropped.append(entry.version.blob)
-            kept = content if holds else None
-            self._db.execute("UPDATE object SET content = ? WHERE key = ?", (kept, asked.key))
-        self._last += 1
-        self._db.execute(
-            "UPDATE object SET promised_n = ?, promised_by = ?, accepted_n = ?, accepted_by = ?, etag = ?, "
-            "size = ?, present = ?, blob = ?, write = ?, has_content = ?, change = ?, changed_s = ? WHERE key = ?",
-            (
-                *max(asked.ballot, asked.then),
-                *asked.ballot,
-                version.etag,
-                version.size,
-                version.present,
-                version.blob,
-                version.write,
-                holds,
-                self._last,
-                time.time(),
-                asked.key,
-            ),
-        )
+            self._set_content(asked.key, content if holds else None)
+        self._set(asked.key, max(asked.ballot, asked.then), asked.ballot, version, holds)
         return Done()
+
+    def learn(self, change: Change, content: Content) -> None:
+        """Take over what a peer has accepted and promised, before we vote; a content that nobody has may be lacking."""
+        entry, version = self._entry(change.key), change.version
+        promised = max(entry.promised, change.promised, change.accepted)
+        has_content = self._holds(change.key, version) and self._has(version, content)
+        if entry is NOTHING:
+            self._insert(change.key, promised)
+        is_news = change.accepted > entry.accepted
+        if is_news or (change.accepted == entry.accepted and has_content):
+            self._set_content(change.key, content if has_content else None)
+            self._set(change.key, promised, change.accepted, version, has_content)
+            return
+        self._db.execute(
+            "UPDATE object SET promised_n = ?, promised_by = ? WHERE key = ?",
+            (*promised, change.key),
+        )
+
+    def begin_voting(self) -> None:
+        """Vote from now on, durably."""
+        with self.batch():
+            self._db.execute("UPDATE own SET votes = 1")
+        self.votes = True
+
+    def join(self, asked: Join) -> Joined:
+        """Remember that a member votes."""
+        added = self._db.execute("INSERT OR IGNORE INTO joined VALUES (?)", (asked.name,))
+        return Joined(added.rowcount == 0)
 
     def names(self, asked: Names) -> Listed:
         """Return keys in order, those of removed objects too."""
@@ -203,7 +227,7 @@ class Ledger:
             (after, min(limit, NAMES_LIMIT)),
         )
         return tuple(
-            Change(row[0], row[1], entry.accepted, entry.version)
+            Change(row[0], row[1], entry.accepted, entry.version, entry.promised)
             for row in rows
             for entry in [Entry(row[2:])]
         )
@@ -262,6 +286,31 @@ class Ledger:
             (key, *promised, time.time()),
         )
 
+    def _set_content(self, key: str, content: Content) -> None:
+        self._db.execute("UPDATE object SET content = ? WHERE key = ?", (content, key))
+
+    def _set(
+        self, key: str, promised: Ballot, accepted: Ballot, version: Version, has_content: bool
+    ) -> None:
+        self._last += 1
+        self._db.execute(
+            "UPDATE object SET promised_n = ?, promised_by = ?, accepted_n = ?, accepted_by = ?, etag = ?, "
+            "size = ?, present = ?, blob = ?, write = ?, has_content = ?, change = ?, changed_s = ? WHERE key = ?",
+            (
+                *promised,
+                *accepted,
+                version.etag,
+                version.size,
+                version.present,
+                version.blob,
+                version.write,
+                has_content,
+                self._last,
+                time.time(),
+                key,
+            ),
+        )
+
     def _one(self, query: str) -> int:
         return int(self._db.execute(query).fetchone()[0])
 
@@ -274,4 +323,6 @@ def _as_store_errors() -> Iterator[None]:
         is_full = "full" in str(error)
         raise (FullError if is_full else UnavailableError)(f"replica: {error}") from error
     except OSError as error:
-        raise UnavailableError(f"replica: {error.strerror or error}") from error
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        kind = FullError if is_full else UnavailableError
+        raise kind(f"replica: {error.strerror or error}") from error

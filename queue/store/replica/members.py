@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from zmq.utils import z85
 
 from columba.common.errors import ConfigError
+from columba.queue.store.replica.words import NAME_LIMIT
 
 SCHEME: Final = "replica"
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
@@ -124,6 +125,8 @@ def plan_members(
 
 
 def _peer(name: str, member: MemberSettings) -> Peer:
+    if len(name) > NAME_LIMIT:
+        raise ConfigError(f"replica_member {name[:20]}…: at most {NAME_LIMIT} characters")
     found = _ADDRESS.fullmatch(member.address)
     if found is None or not 0 < int(found[2]) < 65536:
         raise ConfigError(f"replica_member {name}: address: {member.address!r} is no HOST:PORT")

@@ -15,7 +15,7 @@ import zmq
 
 from columba.common.errors import ConfigError, UnavailableError
 from columba.common.files import make_folders
-from columba.queue.store.replica.catchup import CatchUp
+from columba.queue.store.replica.catchup import SETTLE_S, CatchUp
 from columba.queue.store.replica.ledger import Ledger
 from columba.queue.store.replica.members import Members
 from columba.queue.store.replica.serve import Server
@@ -30,7 +30,7 @@ Keys = tuple[bytes, bytes]  # public, secret, in Z85
 def open_replica(members: Members, timeout_s: float) -> ReplicaStore:
     """Return the store, its member running and a majority there; ConfigError, UnavailableError."""
     keys = read_keys(members)
-    member = Member(members, keys)
+    member = Member(members, keys, max(SETTLE_S, 2 * timeout_s))
     store = ReplicaStore(members, keys, timeout_s, member.close)
     try:
         store.wait_majority(WAIT_S)
@@ -67,9 +67,9 @@ def read_keys(members: Members) -> Keys:
 class Member:
     """This machine's member, run by whichever process has the folder's lock."""
 
-    def __init__(self, members: Members, keys: Keys) -> None:
-        """Run it if nobody does; UnavailableError when it can't be run."""
-        self._members, self._keys = members, keys
+    def __init__(self, members: Members, keys: Keys, settle_s: float = SETTLE_S) -> None:
+        """Run it if nobody does; UnavailableError when it can't be run. settle_s: no call takes longer."""
+        self._members, self._keys, self._settle_s = members, keys, settle_s
         self._server: Server | None = None
         self._catch_up: CatchUp | None = None
         self._lock = threading.Lock()
@@ -81,9 +81,19 @@ class Member:
         except OSError as error:
             raise UnavailableError(f"replica: {members.folder}: {error.strerror}") from error
         self._thread: threading.Thread | None = None
-        if not self._begin():
+        try:
+            is_ours = self._begin()
+        except BaseException:
+            os.close(self._fd)
+            raise
+        if not is_ours:
             self._thread = threading.Thread(target=self._wait, name="replica lock", daemon=True)
             self._thread.start()
+
+    @property
+    def votes(self) -> bool:
+        """Tell whether this process runs it, and it has learned enough to vote."""
+        return self._server is not None and self._server.ledger.votes
 
     @property
     def is_running(self) -> bool:
@@ -112,8 +122,12 @@ class Member:
         known = frozenset(peer.curve_key for peer in self._members.peers)
         ledger = Ledger(Path(self._members.folder), me.is_witness)
         with self._lock:
-            self._server = Server(ledger, me.endpoint, self._keys, known)
-            self._catch_up = CatchUp(self._members, self._server, self._keys)
+            try:
+                self._server = Server(ledger, me.endpoint, self._keys, known)
+            except UnavailableError:
+                ledger.close()
+                raise
+            self._catch_up = CatchUp(self._members, self._server, self._keys, self._settle_s)
         return True
 
     def _wait(self) -> None:

@@ -23,6 +23,7 @@ from columba.queue.store.replica.words import (
     Changes,
     Failed,
     Fetch,
+    Join,
     Names,
     Piece,
     Prepare,
@@ -34,7 +35,10 @@ from columba.queue.store.replica.words import (
 BATCH: Final = 128
 _POLL_MS: Final = 200
 _DOMAIN: Final = "replica"
-_HWM: Final = 10_000
+_HWM: Final = 500  # requests that wait for a disk; who sends more waits himself
+_NO_VOTE: Final = Failed(
+    "this member's folder was empty: it votes when it has learned what the others know"
+)
 Frames = list[bytes]
 
 
@@ -114,6 +118,8 @@ class Server:
         ledger, content = self.ledger, frames[3] if len(frames) > 3 else None
         reply: Reply
         answer: Content = None
+        if not ledger.votes and isinstance(request, Read | Prepare | Accept | Names):
+            return _framed(frames, _NO_VOTE, None)
         match request:
             case Read():
                 reply, answer = ledger.read(request)
@@ -128,7 +134,10 @@ class Server:
             case Piece():
                 reply = ledger.take(request, content or b"")
             case Changes():
-                reply = Changed(ledger.changes(request.after, request.limit))
+                changes = ledger.changes(request.after, request.limit)
+                reply = Changed(changes, ledger.name, ledger.votes)
+            case Join():
+                reply = ledger.join(request)
         return _framed(frames, reply, answer)
 
     def _send(self, frames: Frames) -> None:

@@ -5,11 +5,17 @@ content; a reply is call id, Struct, and the content where one was asked for. Ev
 decided by Paxos with a changing value (Rystsov: CASPaxos, 2018): a Ballot orders the tries, the highest wins.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
-Ballot = tuple[int, str]  # (number, proposer): compared as tuples are
+NAME_LIMIT: Final = 100  # characters of a member's name
+_TEXT: Final = msgspec.Meta(
+    max_length=750
+)  # keys are shorter (store/base.py), and so is all else that is a name
+Number = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+Text = Annotated[str, _TEXT]
+Ballot = tuple[Number, Text]  # (number, proposer): compared as tuples are
 NEVER: Final[Ballot] = (0, "")
 PIECE: Final = 1 << 18  # octets of a content in one message
 INLINE: Final = PIECE  # larger contents are sent before, in pieces
@@ -27,24 +33,24 @@ class Version(Word, frozen=True):
     write is new for each put, so that who wrote it knows it again.
     """
 
-    etag: str = ""
-    size: int = 0
+    etag: Text = ""
+    size: Number = 0
     present: bool = False
-    blob: str = ""
-    write: str = ""
+    blob: Text = ""
+    write: Text = ""
 
 
 class Read(Word, frozen=True, tag="read"):
     """Asks for what a member has accepted for a key; with its content, if that is not large."""
 
-    key: str
+    key: Text
     with_content: bool = False
 
 
 class Prepare(Word, frozen=True, tag="prepare"):
     """Asks for the promise to accept nothing older than the ballot, and for what was accepted."""
 
-    key: str
+    key: Text
     ballot: Ballot
 
 
@@ -54,7 +60,7 @@ class Accept(Word, frozen=True, tag="accept"):
     then: promise this ballot at once, so that the same proposer need not prepare its next change.
     """
 
-    key: str
+    key: Text
     ballot: Ballot
     version: Version
     keep: Ballot = NEVER
@@ -64,32 +70,44 @@ class Accept(Word, frozen=True, tag="accept"):
 class Names(Word, frozen=True, tag="names"):
     """Asks for the first keys that begin with prefix and are greater than after."""
 
-    prefix: str
-    after: str = ""
-    limit: int = NAMES_LIMIT
+    prefix: Text
+    after: Text = ""
+    limit: Number = NAMES_LIMIT
 
 
 class Fetch(Word, frozen=True, tag="fetch"):
     """Asks for a part of the content that was accepted under a ballot."""
 
-    key: str
+    key: Text
     ballot: Ballot
-    offset: int = 0
+    offset: Number = 0
 
 
 class Piece(Word, frozen=True, tag="piece"):
     """Brings a part of a content before the Accept that names it."""
 
-    blob: str
-    offset: int
+    blob: Text
+    offset: Number
     is_last: bool = False
 
 
 class Changes(Word, frozen=True, tag="changes"):
     """Asks for what was accepted since a number of the member's own."""
 
-    after: int = 0
-    limit: int = NAMES_LIMIT
+    after: Number = 0
+    limit: Number = NAMES_LIMIT
+
+
+class Join(Word, frozen=True, tag="join"):
+    """Says that a member whose folder is new will vote, and asks whether one of its name has before."""
+
+    name: Text
+
+
+class Joined(Word, frozen=True, tag="joined"):
+    """The name is on disk. is_known: it was before."""
+
+    is_known: bool
 
 
 class Known(Word, frozen=True, tag="known"):
@@ -124,7 +142,7 @@ class Failed(Word, frozen=True, tag="failed"):
 class Name(Word, frozen=True):
     """A key in a list, with the ballot of what it has."""
 
-    key: str
+    key: Text
     accepted: Ballot
     present: bool
 
@@ -139,20 +157,23 @@ class Listed(Word, frozen=True, tag="listed"):
 class Change(Word, frozen=True):
     """A key that changed at a member, with the number of that change."""
 
-    number: int
-    key: str
+    number: Number
+    key: Text
     accepted: Ballot
     version: Version
+    promised: Ballot = NEVER
 
 
 class Changed(Word, frozen=True, tag="changed"):
-    """The answer to Changes."""
+    """The answer to Changes. ledger: its random name, as a new one counts its changes anew."""
 
     changes: tuple[Change, ...]
+    ledger: Text = ""
+    votes: bool = True
 
 
-Request = Read | Prepare | Accept | Names | Fetch | Piece | Changes
-Reply = Known | Refused | Done | Lacking | Failed | Listed | Changed
+Request = Read | Prepare | Accept | Names | Fetch | Piece | Changes | Join
+Reply = Known | Refused | Done | Lacking | Failed | Listed | Changed | Joined
 
 ENCODER: Final = msgspec.msgpack.Encoder()
 REQUESTS: Final = msgspec.msgpack.Decoder(Request)
