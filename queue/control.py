@@ -15,9 +15,9 @@ from columba.common.errors import NotFoundError, RefusedError, StoreError
 from columba.common.idforms import is_id
 from columba.common.ids import new_id
 from columba.queue import rows
-from columba.queue.orders import Change, order
+from columba.queue.orders import LATEST_S, Change, order
 from columba.queue.plan import destination_of
-from columba.queue.query import Query, parse
+from columba.queue.query import Everything, Query, parse
 from columba.queue.record import Record
 from columba.queue.report import say_result
 from columba.queue.rows import Moment
@@ -62,8 +62,10 @@ class Control:
         if command == "count":
             return self._count(_query_of(request))
         if command in _ORDERS:
-            change = order(command, request, self._stock.now_s)
-            return self._change(_query_of(request), change, is_flush=command == "flush")
+            change, query = order(command, request, self._stock.now_s), _query_of(request)
+            if isinstance(query, Everything) and request.get("all") is not True:
+                raise RefusedError("an order for all mails says so: all")
+            return self._change(query, change, is_flush=command == "flush")
         if command == "show":
             return self._show(_query_of(request))
         if command in {"cat", "export"}:
@@ -193,7 +195,7 @@ class Control:
         text, until_s = str(request.get("query", "")), request.get("until")
         if not text.strip():
             raise RefusedError("a rule needs a query")
-        if not isinstance(until_s, int | float) or until_s <= self._stock.now_s:
+        if not isinstance(until_s, int | float) or not self._stock.now_s < until_s < LATEST_S:
             raise RefusedError("a rule needs a time in the future at which it ends")
         id = str(request.get("rule") or new_id())
         if not is_id(id):
@@ -231,6 +233,8 @@ def born_s(name: str) -> float:
 def _query_of(request: dict[str, object]) -> Query:
     """Return what a request names: `query`, `id`, or `all`; RefusedError when it names nothing."""
     if request.get("all") is True:
+        if str(request.get("query") or request.get("id") or "").strip():
+            raise RefusedError("the request names mails, and all of them")
         return parse("")
     id = request.get("id")
     if id is not None:

@@ -24,6 +24,7 @@ from columba.queue.record import (
 
 Change = Callable[[Record], Record]
 HOLD_ASKED: Final = "held by the administrator"
+LATEST_S: Final = 1e11  # seconds since 1970, in the year 5138
 _ROUTES: Final = ("mx", "relay", "lmtp", "maildir", "discard")
 
 
@@ -46,7 +47,7 @@ def order(command: str, request: Mapping[str, object], now_s: float) -> Change:
             return lambda record: rerouted(record, route, now_s)
         case "retry-at":
             at_s = request.get("at")
-            if not isinstance(at_s, int | float) or at_s < 0:
+            if not isinstance(at_s, int | float) or not 0 <= at_s < LATEST_S:
                 raise RefusedError("retry-at wants a time")
             return lambda record: changed(record, due_s=float(at_s), release_s=float(at_s))
         case _:
@@ -134,6 +135,6 @@ def _host_and_port(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":") if text.rfind(":") > end else (text, "", "")
     if not colon:
         return text, 0
-    if not port.isdigit() or not 0 < int(port) < 65536:
+    if not (port.isascii() and port.isdecimal()) or len(port) > 5 or not 0 < int(port) < 65536:
         raise RefusedError(f"'{port}' is no port")
     return host, int(port)

@@ -193,6 +193,8 @@ def _order(
     count = counted(state, query) if asks or is_shown else 0
     if asks:
         confirm(name, count, yes)
+    if not query.strip():
+        arguments["all"] = True
     pages = each_page(state, name, query=query, **arguments)
     rows = _with_bar(pages, count, name) if is_shown and count >= BAR_FROM else _all(pages)
     if state.form:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from columba.common.ipc import wire
+from columba.master.cli.client import AskError, ask
 from columba.queue.record import DELETED
 from columba.queue.store.base import ANYTHING
 from columba.queue.store.file import FileStore
@@ -96,6 +97,25 @@ async def test_what_can_not_be_undone_wants_a_yes(bench: Bench) -> None:
     assert gone.recipients[0].state == DELETED
     assert "no mail is meant" in await tool(bench, "queue", "delete", "--yes", "age>1h", status=68)
     await tool(bench, "queue", "delete", "--yes", "sender<a", status=65)
+    await asyncio.to_thread(_order_all_without_saying_so, bench)
+    await tool(bench, "queue", "hold", "-A")
+    await tool(bench, "queue", "delete", "--yes", "-A")
+    assert bench.pending() == []
+
+
+def _order_all_without_saying_so(bench: Bench) -> None:
+    """A script that fills in an empty variable means no mail, not all of them; nor is a time infinite."""
+    (path,) = (bench.run / "admin").glob("queue.*")
+    for command in ("delete", "bounce", "hold", "release", "reroute", "retry-at", "flush"):
+        for query in ({"query": ""}, {"query": " \t"}, {"all": True, "query": "age>1h"}, {}):
+            with pytest.raises(AskError):
+                ask(path, command, to="discard", at=1e9, **query)
+    for at_s in (float("inf"), float("nan"), 10**400, -1):
+        with pytest.raises(AskError):
+            ask(path, "retry-at", all=True, at=at_s)
+        with pytest.raises(AskError):
+            ask(path, "suspend", query="age>1h", until=at_s)
+    assert len(bench.pending()) == 1
 
 
 async def test_a_bounced_mail_is_reported_once_and_a_held_one_waits(bench: Bench) -> None:
