@@ -1,8 +1,9 @@
 """Mails in files: mbox (RFC 4155, with the quoting called mboxrd) and one mail a file, with their envelopes.
 
 Pure: lines go in and out, nobody is asked. The envelope stands in fields before the mail's own: two that people read,
-and one, in base64, that has all of it and is what an import goes by. Without that one the envelope is what X-Envelope
-fields, Return-Path and Delivered-To say, or what the command line does.
+and one, in base64, that has all of it and is what an import goes by, if it stands before all others: further down it
+came with the mail, from whoever wrote that. Without it the envelope is what X-Envelope fields, Return-Path and
+Delivered-To say, or what the command line does.
 """
 
 import base64
@@ -157,8 +158,12 @@ class Reader:
 
 def _envelope(fields: Iterable[bytes]) -> Envelope:
     values: dict[str, list[str]] = {}
+    is_ours = True
     for raw in fields:
         name, _, value = raw.partition(b":")
+        is_ours = is_ours and raw.lower().startswith(_OURS)
+        if not is_ours and name.strip().lower() == ENVELOPE.lower():
+            continue
         text = value.decode("utf-8", "replace").strip()
         values.setdefault(name.strip().decode("ascii", "replace").lower(), []).append(text)
     whole = values.get(ENVELOPE.decode().lower())

@@ -4,6 +4,7 @@ Pure: rows go in, text comes out. Numbers and truth values stay such in JSON; an
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,6 +12,9 @@ from typing import Final
 Cell = str | int | float | bool | list[str] | None
 Row = Mapping[str, Cell]
 FORMATS: Final = ("table", "flow", "tab", "json")
+_CONTROL: Final = re.compile(  # C0, C1, and what turns the direction of a line: strangers write these into addresses
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
 WIDTH_ROWS: Final = 100  # widths are taken from so many rows
 
 
@@ -101,5 +105,5 @@ def _text(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if isinstance(cell, list):
-        return " ".join(cell)
-    return str(cell).replace("\n", "\\n").replace("\t", " ")
+        cell = " ".join(cell)
+    return _CONTROL.sub("\ufffd", str(cell).replace("\n", "\\n").replace("\t", " "))

@@ -65,6 +65,17 @@ def test_what_is_no_mail_is_an_error(data: bytes) -> None:
         read(data)
 
 
+def test_an_envelope_that_came_with_the_mail_is_none() -> None:
+    """Whoever writes a mail can write our field into it; what passed a server has others before it."""
+    whole = head('{"id": 1}', "", "a@example.org", ("b@example.org",))
+    hostile = b"Return-Path: <c@example.org>\nDelivered-To: d@example.org\n" + whole + b"\nbody\n"
+    (mail,) = list(Reader(io.BytesIO(hostile)))
+    assert (mail.envelope.handoff, mail.envelope.hold) == ("", "")
+    assert b"X-Columba-Envelope" not in mail.header
+    (mail,) = list(Reader(io.BytesIO(whole + b"Subject: x\n\nbody\n")))
+    assert mail.envelope.handoff == '{"id": 1}'
+
+
 def test_a_time_is_the_next_one_or_a_date() -> None:
     now = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
     assert clock_s("18:30", now) - now.timestamp() == 1800

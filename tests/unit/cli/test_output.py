@@ -30,3 +30,9 @@ def test_json_keeps_types() -> None:
 @pytest.mark.parametrize("form", ["table", "flow", "tab"])
 def test_nothing_is_shown_of_nothing(form: str) -> None:
     assert render([], form) == ""
+
+
+@pytest.mark.parametrize("form", ["table", "flow", "tab"])
+def test_what_strangers_write_gives_a_terminal_no_orders(form: str) -> None:
+    rows: list[Row] = [{"sender": "\x1b[2Ja\x9b31m\u202eb\r\x00", "more": ["\x1b", "c"]}]
+    assert not set("\x1b\x9b\u202e\r\x00") & set(render(rows, form))
