@@ -12,6 +12,7 @@ from typing import Final
 from columba.common.dict.base import MARK_S, Add, Change, Put
 
 LIMIT: Final = 100_000
+_DIGITS: Final = 18  # what a value of 64 bits holds for certain
 MARKS: Final = "\0mark/"
 
 
@@ -89,4 +90,5 @@ def number(value: str | None) -> int:
     """Return the number that a value is, 0 if it is none."""
     text = value or ""
     digits = text.removeprefix("-")
-    return int(text) if digits.isascii() and digits.isdecimal() else 0
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS
+    return int(text) if is_number else 0

@@ -132,12 +132,15 @@ class SqliteDict:
     def _sweep(self, connection: sqlite3.Connection) -> None:
         now_s = self._now_s()
         if now_s - self._swept_s >= SWEEP_S:
-            self._swept_s = now_s
-            connection.execute(
+            gone = connection.execute(
                 "delete from entries where key in"
                 " (select key from entries where until_s <= ? limit ?)",
                 (now_s, SWEEP_ROWS),
-            )
+            ).rowcount
+            if (
+                gone < SWEEP_ROWS
+            ):  # else the next write goes on: who floods us must not outrun the sweep
+                self._swept_s = now_s
 
     def _find(self, connection: sqlite3.Connection, key: str) -> str | None:
         row = connection.execute(

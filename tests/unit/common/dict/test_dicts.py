@@ -6,9 +6,10 @@ import pytest
 
 from columba.common.config.general import DictStore
 from columba.common.config.load import defaults
+from columba.common.dict.base import Put
 from columba.common.dict.memory import MemoryDict
 from columba.common.dict.open import open_dicts
-from columba.common.dict.sqlite import SWEEP_S, SqliteDict
+from columba.common.dict.sqlite import SWEEP_ROWS, SWEEP_S, SqliteDict
 from columba.common.errors import ConfigError, UnavailableError
 
 
@@ -42,6 +43,26 @@ async def test_expired_values_leave_the_file(tmp_path: Path) -> None:
     rows = await store._run(5, lambda c: c.execute("select key from entries").fetchall())
     assert rows == [("new",)]
     store.close()
+
+
+async def test_a_flood_of_keys_does_not_outrun_the_sweep(tmp_path: Path) -> None:
+    now = [1000.0]
+    store = SqliteDict(tmp_path / "d", now_s=lambda: now[0])
+    many = [Put(f"grey/first/{number}", "1", 60) for number in range(3 * SWEEP_ROWS)]
+    await store.commit("flood", many, 5)
+    now[0] += SWEEP_S + 60
+    for number in range(4):  # the writes of one moment
+        await store.set(f"new{number}", "x", 5)
+    rows = await store._run(5, lambda c: c.execute("select count(*) from entries").fetchall())
+    assert rows == [(5,)]  # and the mark
+    store.close()
+
+
+async def test_a_number_of_many_digits_counts_as_none(tmp_path: Path) -> None:
+    for store in (SqliteDict(tmp_path / "d"), MemoryDict()):
+        await store.set("n", "9" * 5000, 5)
+        assert await store.increment("n", 1, 5) == 1
+        store.close()
 
 
 async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
