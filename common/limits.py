@@ -23,6 +23,7 @@ DKIM_SIGNATURES: Final = 8  # of one mail that are checked; RFC 6376 §6.1 lets 
 DKIM_KEY_BITS: Final = 8192  # of the longest RSA key that is used; RFC 8301 §3.2 asks for 4096
 ARC_SETS: Final = 50  # RFC 8617 §4.2.1
 DMARC_AUTHORS: Final = 4  # domains in From that are looked at
+DMARC_RECORD: Final = 4096  # octets
 DMARC_QUERIES: Final = 8  # RFC 9989 §4.10: of one walk
 SPF_RECORD: Final = 4096  # octets; RFC 7208 §3.4 asks for 512
 SPF_TERMS: Final = 10  # RFC 7208 §4.6.4: that ask the DNS

@@ -13,12 +13,13 @@ from typing import Final, Protocol
 
 from columba.common.clock import left_s
 from columba.common.dict.base import Dict
-from columba.common.dns.resolver import MxRecord, Record, RecordType, Resolver, TlsaRecord
+from columba.common.dns.resolver import RecordType, Resolver
 from columba.common.errors import ColumbaError, UnavailableError
 from columba.common.log.event import Event
 from columba.common.lookup.base import UNSURE, Table
 from columba.common.off_loop import OffLoop
-from columba.sieve.names import client_name
+from columba.sieve.inquiring import Hashes, Inquirer, in_memory
+from columba.sieve.names import client_name, record_text
 from columba.sieve.run.machine import Failed, Finished, Machine, Outcome
 from columba.sieve.run.requests import (
     Answer,
@@ -29,6 +30,7 @@ from columba.sieve.run.requests import (
     DictNew,
     Each,
     Found,
+    Inquire,
     Lookup,
     MailboxExists,
     Metadata,
@@ -73,6 +75,7 @@ class Sources:
     resolver: Resolver | None = None
     dns_timeout_s: float = 5.0
     list_timeout_s: float = 2.0  # of lists in the DNS
+    mailauth_timeout_s: float = 20.0  # of one check of a mail's origin
     callouts: Callouts | None = None
     callout_timeout_s: float = 30.0
     stores: Stores | None = None
@@ -86,7 +89,8 @@ class Answers:
         self, tables: Mapping[str, Table], timeout_s: float, sources: Sources | None = None
     ) -> None:
         self._tables, self._timeout_s = tables, timeout_s
-        self._sources = sources or Sources()
+        self._sources = known = sources or Sources()
+        self._inquirer = Inquirer(known.resolver, known.dns_timeout_s, known.mailauth_timeout_s)
 
     async def finish(
         self,
@@ -94,19 +98,24 @@ class Answers:
         found: list[str] | None = None,
         until_ns: int = 0,
         off_loop: OffLoop | None = None,
+        hashes: Hashes | None = None,
     ) -> Outcome:
         """Run a machine to its end, answering what it asks; keys that tables know are added to `found`.
 
         until_ns: CLOCK_MONOTONIC, when everything must be answered; 0: each answer has its own timeout alone.
         off_loop: runs the script in a thread, for messages that are too big to be looked through on the loop;
-        raises TimeoutError.
+        raises TimeoutError. hashes: gives those of the body; without it, the message has its body in memory.
         """
         if not machine.run.wall_s:
             machine.run.wall_s = time.time()
         step = machine.step() if off_loop is None else await _step(machine, None, off_loop)
         while not isinstance(step, Finished | Failed):
             answer = self._at_once(step)
-            if answer is None:
+            if isinstance(step, Inquire):
+                found_by = hashes or in_memory(machine.run.received)
+                await self._inquirer.make(step, found_by, until_ns)
+                answer = Found(step.name)
+            elif answer is None:
                 answer = await self._answer(step, until_ns)
             if found is not None:
                 found += confirmed(step, answer)
@@ -240,16 +249,3 @@ def confirmed(asked: Request, answer: Answer) -> tuple[str, ...]:
 def within(timeout_s: float, until_ns: int) -> float:
     """Return a timeout cut to what is left until an instant; 0 is no instant."""
     return min(timeout_s, left_s(until_ns)) if until_ns else timeout_s
-
-
-def record_text(record: Record) -> str:
-    """Return a record as scripts see it."""
-    match record:
-        case MxRecord(preference, host):
-            return f"{preference} {host or '.'}"
-        case TlsaRecord(usage, selector, matching, data):
-            return f"{usage} {selector} {matching} {data.hex()}"
-        case bytes():
-            return record.decode("utf-8", "surrogateescape")
-        case _:
-            return record

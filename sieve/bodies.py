@@ -9,6 +9,8 @@ from columba.common.clock import left_s
 from columba.common.ipc import wire
 from columba.common.ipc.spool import SpoolWriter, open_body, remove, spool_name
 from columba.common.log.event import Event
+from columba.common.mailauth.canonical import hash_body
+from columba.common.mailauth.result import BodyForm
 from columba.common.off_loop import OffLoop
 
 INLINE_LIMIT: Final = 16 * 1024  # a larger changed body goes through the spool
@@ -28,6 +30,12 @@ class Bodies:
     async def read(self, body: wire.Body, until_ns: int) -> bytes:
         """Return a spooled body. Raises StoreError, TimeoutError."""
         return await self._off_loop.run(left_s(until_ns), _read, self._folder, body)
+
+    async def hashes(
+        self, body: wire.Body, forms: tuple[BodyForm, ...], until_ns: int
+    ) -> tuple[str, ...]:
+        """Return hashes of a spooled body, in hexadecimal. Raises StoreError, TimeoutError."""
+        return await self._off_loop.run(left_s(until_ns), _hashes, self._folder, body, forms)
 
     async def as_frame(
         self, id: str, octets: bytes, until_ns: int, *, spools: bool = False
@@ -56,6 +64,14 @@ class Bodies:
             await self._off_loop.run(_REMOVE_S, remove, self._folder, body.spool)
         except (OSError, TimeoutError) as error:
             self._event.warning("A spool file is not removed", error=str(error))
+
+
+def _hashes(folder: Path, body: wire.Body, forms: tuple[BodyForm, ...]) -> tuple[str, ...]:
+    found = []
+    for form in forms:
+        with open_body(folder, body, b"") as source:
+            found.append(hash_body(form, source.chunks()).hex())
+    return tuple(found)
 
 
 def _read(folder: Path, body: wire.Body) -> bytes:

@@ -32,6 +32,7 @@ from columba.sieve.branch import (
     refused,
 )
 from columba.sieve.engine import begin
+from columba.sieve.inquiring import Hashes
 from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.people import after_data
@@ -138,6 +139,13 @@ class Expander:
         octets = await self._bodies.read(handoff.body, handoff.deadline_ns)
         return message_view(mail.header, handoff.body, lambda: octets)
 
+    def _hashes(self, handoff: wire.Handoff) -> Hashes | None:
+        """Return what hashes a spooled body, which need not be read for that; None: it is in memory."""
+        bodies, body = self._bodies, handoff.body
+        if not body.spool or bodies is None:
+            return None
+        return lambda forms: bodies.hashes(body, forms, handoff.deadline_ns)
+
     async def _data(
         self, handoff: wire.Handoff, message: Message, made: Expansion, people: list[Person]
     ) -> list[Person]:
@@ -207,7 +215,8 @@ class Expander:
         threads = self._bodies.off_loop if is_big and self._bodies is not None else None
         try:
             until_ns = max(0, handoff.deadline_ns - STEP_NS)  # the steps behind need theirs
-            outcome = await self._answers.finish(machine, None, until_ns, threads)
+            hashes = self._hashes(handoff)
+            outcome = await self._answers.finish(machine, None, until_ns, threads, hashes)
         except TimeoutError:
             self._event.error("No thread for a script", id=handoff.id, script=script.name)
             return None

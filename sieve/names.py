@@ -6,7 +6,7 @@ A name that does not lead back is nobody's word (RFC 1912 §2.1): it is not told
 import ipaddress
 from typing import Final
 
-from columba.common.dns.resolver import RecordType, Resolver
+from columba.common.dns.resolver import MxRecord, Record, RecordType, Resolver, TlsaRecord
 
 NAMES_MAX: Final = 5  # of one address that are looked at
 
@@ -37,3 +37,16 @@ def _is_same(text: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) 
         return ipaddress.ip_address(text) == address
     except ValueError:
         return False
+
+
+def record_text(record: Record) -> str:
+    """Return a record as scripts see it."""
+    match record:
+        case MxRecord(preference, host):
+            return f"{preference} {host or '.'}"
+        case TlsaRecord(usage, selector, matching, data):
+            return f"{usage} {selector} {matching} {data.hex()}"
+        case bytes():
+            return record.decode("utf-8", "surrogateescape")
+        case _:
+            return record

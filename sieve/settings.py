@@ -69,6 +69,11 @@ class Settings(General, Scripts, Lookups, Dicts, Dns, Handing, Tuning, Lists):
     dns_timeout: float = setting(
         Kind.TIME, "5 secs", "How long a script's question to the DNS may take."
     )
+    mailauth_timeout: float = setting(
+        Kind.TIME,
+        "20 secs",
+        "How long a check of SPF, DKIM, DMARC or ARC may take; then its result is temperror.",
+    )
     dnsbl_timeout: float = setting(
         Kind.TIME, "2 secs", "How long a list in the DNS may take to answer."
     )

@@ -44,6 +44,7 @@ def make_sources(settings: Settings, event: Event, caller: Caller) -> Sources:
         resolver=Client(name_servers(settings.dns_servers)),
         dns_timeout_s=settings.dns_timeout,
         list_timeout_s=settings.dnsbl_timeout,
+        mailauth_timeout_s=settings.mailauth_timeout,
         callouts=HopCallouts(
             caller,
             dicts[DEFAULT_DICT],

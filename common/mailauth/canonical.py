@@ -6,9 +6,11 @@ Source: RFC 6376 §3.4.2, §3.4.4.
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from columba.common.mail.header import Field
+from columba.common.mailauth.result import BodyForm
 
 # RFC 6376 §3.4.4. The lookbehind keeps it linear: without it, a run of blanks is tried from each of them.
 _TRAILING: Final = re.compile(rb"(?<![\t ])[\t ]++\r\n")
@@ -83,6 +85,14 @@ class SimpleBodyHash:
             self.update(b"\r\n")
         self._hash.update(b"\r\n")
         return self._hash.digest()
+
+
+def hash_body(form: BodyForm, chunks: Iterable[bytes]) -> bytes:
+    """Return the SHA-256 of a body in one of the two forms."""
+    body_hash = BodyHash() if form == "relaxed" else SimpleBodyHash()
+    for chunk in chunks:
+        body_hash.update(chunk)
+    return body_hash.digest()
 
 
 def relaxed_blanks(octets: bytes) -> bytes:

@@ -56,6 +56,7 @@ class Told:
     is_nameless: bool = False
 
 
+DMARC_POLICIES: Final = ("none", "quarantine", "reject")  # weakest first
 TEMPORARY: Final = Told(is_temporary=True)
 Ask = AskDns | AskBody
 _T = TypeVar("_T")

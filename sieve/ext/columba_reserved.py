@@ -12,6 +12,5 @@ def _reserved(name: str, reason: str) -> Extension:
     return Extension(f"vnd.columba.{name}", stages=frozenset(), reserved=reason)
 
 
-MAILAUTH: Final = _reserved("mailauth", "this version does not check SPF, DKIM, DMARC and ARC yet")
 MILTER: Final = _reserved("milter", "this version does not speak to milters yet")
 POLICY: Final = _reserved("policy", "this version does not ask policy services yet")

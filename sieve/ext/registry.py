@@ -16,9 +16,10 @@ from columba.sieve.ext.columba_greylist import GREYLIST
 from columba.sieve.ext.columba_header import HEADER
 from columba.sieve.ext.columba_log import LOG
 from columba.sieve.ext.columba_lookup import LOOKUP
+from columba.sieve.ext.columba_mailauth import MAILAUTH
 from columba.sieve.ext.columba_queue import QUEUE
 from columba.sieve.ext.columba_ratelimit import RATELIMIT
-from columba.sieve.ext.columba_reserved import MAILAUTH, MILTER, POLICY
+from columba.sieve.ext.columba_reserved import MILTER, POLICY
 from columba.sieve.ext.columba_route import ROUTE
 from columba.sieve.ext.columba_sign import SIGN
 from columba.sieve.ext.columba_smtp import SMTP

@@ -6,6 +6,8 @@ request and answer types to the unions.
 
 from dataclasses import dataclass
 
+from columba.common.mailauth.result import Check
+
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
@@ -90,6 +92,17 @@ class ClientName:
     """Asks for a client's name by its PTR record. Answers: Found, its value "STATE NAME" as in wire.Client."""
 
     ip: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inquire:
+    """Asks for one check of a mail's origin to be made. Answers: Found; what was found, the check itself keeps.
+
+    name: which; check: asks the DNS and for hashes of the body as it was received.
+    """
+
+    name: str
+    check: Check[object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +193,7 @@ Request = (
     | Callout
     | Several
     | ClientName
+    | Inquire
     | MailboxExists
     | Metadata
     | SpecialUse

@@ -5,7 +5,7 @@ Pure. The clock is an argument: nanoseconds of CPU time, or monotonic ones.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from columba.sieve.lang.errors import Position
 from columba.sieve.lang.limits import Limits
@@ -15,6 +15,9 @@ from columba.sieve.run.envelope import Envelope
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.message import Message
 from columba.sieve.run.result import Result
+
+if TYPE_CHECKING:
+    from columba.common.mailauth.inquiry import Inquiry
 
 Clock = Callable[[], int]
 Trace = Callable[[Position, str], None]
@@ -47,7 +50,7 @@ class Run:
     wall_s: seconds since 1970 at the start. globals: variables that included scripts share; included: which
     were. part: the number of the MIME part that a foreverypart looks at; leaving: the name of the loop that
     a break leaves. effects: what is to be written to dicts when the mail is delivered or queued. said: lines for
-    the log.
+    the log. received: the message before any edit; inquiry: what is known of its origin.
     """
 
     message: Message
@@ -59,6 +62,7 @@ class Run:
     clock: Clock
     trace: Trace | None = None
     host: SuiteHost | None = None
+    received: Message = field(init=False)
     matches: tuple[str, ...] = ()
     until_ns: int = 0
     wall_s: float = 0.0
@@ -69,6 +73,11 @@ class Run:
     leaving: str = ""
     effects: list[Effect] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
+    inquiry: "Inquiry | None" = None
+
+    def __post_init__(self) -> None:
+        """Keep the message as it was received."""
+        self.received = self.message
 
     @property
     def home(self) -> str:

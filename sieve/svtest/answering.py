@@ -5,6 +5,7 @@ Tables, dicts, the DNS and next hops are settings of the test file:
     columba_table/NAME/KEY = value
     columba_dict/NAME/KEY = value            a dict is there once one of its keys is set, `default` always
     columba_dns/TYPE/NAME = record | record  "fail" alone: no answer; a first "secure" marks it as validated
+    (checks of vnd.columba.mailauth read these records too, and nothing else: MX as "10 mx.example")
     columba_hop/RECIPIENT = 550 5.1.1 Unknown   what a next hop says; without it, 250
     columba_duplicates = yes                    messages are remembered; without it, nothing is a duplicate
 """
@@ -15,8 +16,11 @@ from typing import Final
 
 from columba.common.dict.base import Add, Drop, Put
 from columba.common.dict.memory import MemoryDict
+from columba.common.mailauth.canonical import hash_body
+from columba.common.mailauth.result import TEMPORARY, AskBody, AskDns, Told
 from columba.sieve.ext.rfc7352_duplicate import SEEN
 from columba.sieve.run.effects import MARKS, Effect
+from columba.sieve.run.message import Message
 from columba.sieve.run.options import is_yes
 from columba.sieve.run.requests import (
     Answer,
@@ -26,6 +30,7 @@ from columba.sieve.run.requests import (
     DictNew,
     Each,
     Found,
+    Inquire,
     Lookup,
     MailboxExists,
     Metadata,
@@ -118,6 +123,31 @@ def answer(request: Request, pretended: Pretended, world: World) -> Answer:
             return _found("yes" if world.has_use(mailbox, use) else None)
         case _:
             return Missing()
+
+
+def inquire(asked: Inquire, pretended: Pretended, message: Message) -> Answer:
+    """Make a check of a mail's origin with what is pretended of the DNS."""
+    check = asked.check
+    try:
+        ask = next(check)
+        while True:
+            ask = check.send(_told(ask, pretended, message))
+    except StopIteration:
+        return Found(asked.name)
+
+
+def _told(ask: AskDns | AskBody, pretended: Pretended, message: Message) -> Told:
+    if isinstance(ask, AskBody):
+        body = message.read_body()
+        return Told(tuple(hash_body(form, [body]).hex() for form in ask.forms))
+    name = ask.name.lower().rstrip(".")
+    found = _resolved(pretended.dns.get((ask.type, name)))
+    if isinstance(found, Unavailable):
+        return TEMPORARY
+    if isinstance(found, Records):
+        return Told(found.values)
+    is_known = any(known == name or known.endswith("." + name) for _, known in pretended.dns)
+    return Told(is_nameless=not is_known)
 
 
 def _found(value: str | None) -> Answer:

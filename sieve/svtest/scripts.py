@@ -15,11 +15,12 @@ from columba.sieve.run.code import GO, Code, plain
 from columba.sieve.run.compare import OCTET
 from columba.sieve.run.failure import ScriptFailure
 from columba.sieve.run.machine import Failed, Finished, Inputs, Machine, Outcome, Script
+from columba.sieve.run.requests import Inquire
 from columba.sieve.run.result import Result
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import constant_text
 from columba.sieve.svtest import cases
-from columba.sieve.svtest.answering import Pretended, answer
+from columba.sieve.svtest.answering import Pretended, answer, inquire
 from columba.sieve.svtest.deliver import execute
 from columba.sieve.svtest.suite import Suite, clock_ns, loader_of, suite_of
 from columba.sieve.svtest.world import World
@@ -78,7 +79,10 @@ def drive(machine: Machine, pretended: Pretended, world: World) -> Outcome:
     """Run a machine to its end; what it asks is answered from what the tester pretends."""
     event = machine.step()
     while not isinstance(event, Finished | Failed):
-        event = machine.step(answer(event, pretended, world))
+        if isinstance(event, Inquire):
+            event = machine.step(inquire(event, pretended, machine.run.received))
+        else:
+            event = machine.step(answer(event, pretended, world))
     return event
 
 

@@ -86,7 +86,7 @@ class Suite(SuiteHost):
     def set_message(self, run: Run, octets: bytes, flags: tuple[str, ...] = ()) -> None:
         """Replace the message and derive the envelope from it."""
         self.base = message_of(octets).with_flags(flags)
-        run.message = self.base
+        run.message = run.received = self.base
         run.envelope = derived_envelope(self.base)
 
     def set_limits(self, run: Run, limits: Limits) -> None:

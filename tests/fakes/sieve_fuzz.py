@@ -28,7 +28,8 @@ EVERYTHING: Final = r"""
 require ["fileinto", "variables", "envelope", "copy", "relational", "subaddress", "environment",
     "comparator-i;ascii-numeric", "encoded-character", "body", "date", "index", "regex", "mime",
     "foreverypart", "extracttext", "editheader", "imap4flags", "vacation", "enotify", "spamtest",
-    "spamtestplus", "duplicate", "replace", "enclose", "vnd.dovecot.report", "mailbox", "fcc"];
+    "spamtestplus", "duplicate", "replace", "enclose", "vnd.dovecot.report", "mailbox", "fcc",
+    "vnd.columba.mailauth"];
 if header :matches ["subject", "from", "x-a"] ["*<*>*", "?*", "*"] {
     set :upperfirst :quotewildcard "a" "${1}${2}";
     set :length "b" "${0}";
@@ -57,6 +58,8 @@ foreverypart :name "all" {
     if header :mime :subtype "content-type" "html" { replace "${k}"; }
     foreverypart { if exists :mime "x-stop" { break :name "all"; } }
 }
+if anyof (spf :as "l" :matches "f*", spf :helo :count "gt" "3", dkim :domain "${a}" :as "m" "pass",
+    dmarc :policy ["reject", "none"] :as "n" "fail", arc :domain "${b}" "pass") { set "j" "${l}${m}${n}"; }
 addheader "X-Seen" "${a} ${k}";
 deleteheader :contains "subject" "${b}";
 deleteheader :index 1 :last "x-a";

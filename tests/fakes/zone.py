@@ -4,10 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from columba.common.mailauth.result import TEMPORARY, AskBody, AskDns, Check, Told
+from columba.common.mailauth.canonical import hash_body
+from columba.common.mailauth.result import TEMPORARY, AskBody, AskDns, BodyForm, Check, Told
 
+FORMS: tuple[BodyForm, ...] = ("simple", "relaxed")
 T = TypeVar("T")
 MOST = 500  # questions of one check; more is a check that does not end
+
+
+def bodies(chunks: Sequence[bytes]) -> dict[str, str]:
+    """Return the hashes of a body, by form."""
+    return {form: hash_body(form, chunks).hex() for form in FORMS}
 
 
 @dataclass
@@ -22,7 +29,7 @@ class Zone:
     def tell(self, ask: AskDns | AskBody) -> Told:
         """Answer one question."""
         if isinstance(ask, AskBody):
-            return Told(tuple(self.body[form] for form in ask.forms))
+            return Told(tuple(self.body[form] for form in ask.forms)) if self.body else TEMPORARY
         name = ask.name.lower().removesuffix(".")
         self.asked.append((name, ask.type))
         if (name, ask.type) in self.silent or name in self.silent:

@@ -1,1 +1,1 @@
-require ["vnd.columba.mailauth", "vnd.columba.milter", "vnd.columba.policy"];
+require ["vnd.columba.milter", "vnd.columba.policy"];

@@ -14,9 +14,10 @@ from columba.common.errors import UnavailableError
 from columba.common.log.event import Event
 from columba.common.lookup.base import UNSURE, Peeked, Table
 from columba.common.lookup.tables import InlineTable
-from columba.sieve.answers import Answers, Sources, record_text
+from columba.sieve.answers import Answers, Sources
 from columba.sieve.engine import Failed, Finished, Inputs, Outcome, begin
 from columba.sieve.lang.stage import Stage
+from columba.sieve.names import record_text
 from columba.sieve.run.envelope import Envelope, parse_path
 from columba.sieve.run.requests import Answer, Callout, Said
 from tests.fakes.resolver import FakeResolver

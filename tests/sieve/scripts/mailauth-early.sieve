@@ -1,0 +1,5 @@
+require ["vnd.columba.mailauth"];
+if spf "fail" { stop; }
+if dkim "fail" { stop; }
+if dmarc "fail" { stop; }
+if arc "fail" { stop; }
