@@ -212,8 +212,6 @@ class Monitor:
         pause_s = policy.pause_after(service, process, how.failed, self.limits, now_s)
         if pause_s and service.spec.name == LOG:
             self._nursery.outfit.logs.spill(LOG)
-        if pause_s and service.spec.name == LOG:
-            self._nursery.outfit.logs.spill(LOG)
         if pause_s:
             service.throttle_s, service.throttled_until_s = pause_s, now_s + pause_s
             self._event.error(
