@@ -5,16 +5,12 @@ quickly; compile.py does the rest.
 """
 
 import importlib
-from typing import TypeVar
 
 from columba.common.config.general import General
-from columba.common.config.handed import thaw
 from columba.common.config.load import read_tree, system_world
 from columba.common.config.resolve import Resolver, Schema, World
 from columba.master.builtin import CONFIG, SERVICES
 from columba.master.settings import MasterSettings, ServiceSettings
-
-T = TypeVar("T")
 
 
 def schema() -> Schema:
@@ -37,9 +33,3 @@ def open_config(path: str, world: World | None = None) -> tuple[Resolver, list[s
     resolver = Resolver(tree.root, schema(), world or system_world())
     resolver.check()
     return resolver, tree.warnings
-
-
-def settings_for(cls: type[T], path: str) -> T:
-    """Return a settings class' global values from a configuration file, for tools."""
-    resolver, _ = open_config(path)
-    return thaw(cls, resolver.resolve(cls, (resolver.root,)))

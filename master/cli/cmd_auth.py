@@ -13,7 +13,6 @@ from columba.common.sasl.dovecot import Fail, Offer, Ok, ServerMessage, ServerMe
 from columba.common.sasl.plain import format_plain
 from columba.master.auth import schemes
 from columba.master.auth.schemes import SchemeError
-from columba.master.check.open import settings_for
 from columba.master.cli.state import State, fail
 from columba.smtpd.settings import Settings as SmtpdSettings
 
@@ -34,7 +33,7 @@ def auth() -> None:
 @click.pass_obj
 def test(state: State, user: str, password: str | None, path: str | None, ip: str) -> None:
     """Try a password; exit code 77 if it is wrong. Without PASSWORD it is asked for."""
-    path = path or settings_for(SmtpdSettings, state.config).auth_socket
+    path = path or state.settings_of("smtpd", SmtpdSettings).auth_socket
     if not path:
         fail("auth_socket is empty: clients can't authenticate", EX_DATAERR)
     secret = password if password is not None else click.prompt("Password", hide_input=True)

@@ -16,7 +16,6 @@ from typing import Final
 import click
 
 from columba.common.errors import EX_NOTFOUND, EX_TEMPFAIL, EX_UNAVAILABLE
-from columba.master.check.open import settings_for
 from columba.master.cli.client import AskError, ask
 from columba.master.cli.output import Row
 from columba.master.cli.state import State, fail
@@ -79,7 +78,7 @@ def trace(state: State, id: str) -> None:
 
     The latter is known for the last mails only (transcript_memory), and while the process that delivered runs.
     """
-    path = settings_for(LogSettings, state.config).log_path
+    path = state.settings_of("log", LogSettings).log_path
     is_file = path.startswith("/") and not path.startswith("/dev/")
     steps = list(_steps_of(Path(path), id)) if is_file else []
     steps += _said_of(state.run_dir(), id)

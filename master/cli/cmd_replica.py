@@ -8,9 +8,7 @@ import click
 import zmq
 from zmq.utils import z85
 
-from columba.common.config.handed import thaw
 from columba.common.errors import EX_CANTCREAT, EX_CONFIG, EX_TEMPFAIL, ConfigError, StoreError
-from columba.master.check.open import open_config
 from columba.master.cli.output import Row
 from columba.master.cli.state import State, fail
 from columba.queue.settings import Settings
@@ -49,8 +47,9 @@ def key(file: Path) -> None:
 @click.pass_obj
 def status(state: State) -> None:
     """Ask every member whether it answers; ends with 75 if there is no majority."""
+    settings = state.settings_of("queue", Settings)
     try:
-        members = plan_store(thaw(Settings, open_config(state.config)[0].settings("queue"))).where
+        members = plan_store(settings).where
         if not isinstance(members, Members):
             fail("the queue is not kept by replicas: queue_url is not replica:PATH", EX_CONFIG)
         lines = Lines(members.peers, read_keys(members))

@@ -10,7 +10,6 @@ import click
 from columba.common.dns.client import Client, name_servers
 from columba.common.errors import EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
 from columba.delivery.settings import Settings as DeliverySettings
-from columba.master.check.open import settings_for
 from columba.master.cli.client import AskError, ask
 from columba.master.cli.output import Row
 from columba.master.cli.probe import Found, Wanted, addresses_of, mx_of, probe
@@ -34,7 +33,7 @@ def smtp() -> None:
 def probe_(state: State, host: str, mx: bool, lmtp: bool, helo: str, timeout_s: float) -> None:
     """Show a server's banner, extensions, TLS and certificates. HOST[:PORT]; [IPv6]:PORT."""
     name, port = host_and_port(host)
-    settings = settings_for(DeliverySettings, state.config)
+    settings = state.settings_of("delivery", DeliverySettings)
     helo = helo or settings.hostname
     base = Wanted(name, "", port, helo, lmtp, settings.ssl_client_ca_file, timeout_s)
     found = asyncio.run(_probe_all(base, mx, settings.dns_servers))

@@ -10,7 +10,6 @@ from typing import Final
 
 import click
 
-from columba.common.config.general import QueueStore
 from columba.common.config.schema import Declared, Kind
 from columba.common.config.units import parse_value
 from columba.common.errors import (
@@ -22,9 +21,9 @@ from columba.common.errors import (
     StoreError,
 )
 from columba.common.files import replace_file
-from columba.master.check.open import settings_for
 from columba.master.cli.output import Row
 from columba.master.cli.state import State, fail
+from columba.queue.settings import Settings as QueueSettings
 from columba.queue.store.keyring import KEY_OCTETS, key_line, key_name, parse_ring
 from columba.queue.store.open import open_plain, plan_store
 from columba.queue.store.probe import probe
@@ -36,7 +35,7 @@ TIMEOUT_S: Final = 10.0
 @click.pass_obj
 def store_check(state: State) -> None:
     """Try out whether the queue's store keeps what the queue rests on."""
-    settings = _settings(state)
+    settings = state.settings_of("queue", QueueSettings)
     try:
         plan = plan_store(settings)
         store = open_plain(plan, TIMEOUT_S)
@@ -72,7 +71,7 @@ def gen(state: State, later: str, file: Path | None) -> None:
 
     Bring the file to every node before the key begins to write.
     """
-    path = file or Path(_settings(state).queue_key_file)
+    path = file or Path(state.settings_of("queue", QueueSettings).queue_key_file)
     if not path.name:
         fail("name a file, or set queue_key_file", EX_USAGE)
     try:
@@ -104,10 +103,3 @@ def _write(state: State, path: Path, text: str) -> None:
     if group:
         with suppress(LookupError, PermissionError):
             shutil.chown(path, group=group)
-
-
-def _settings(state: State) -> QueueStore:
-    try:
-        return settings_for(QueueStore, state.config)
-    except ConfigError as error:
-        fail(f"Error in configuration file {error}", error.exit_code)

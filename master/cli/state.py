@@ -4,15 +4,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import click
 
+from columba.common.config.handed import thaw
 from columba.common.errors import ConfigError
-from columba.master.check.open import settings_for
+from columba.master.check.open import open_config
 from columba.master.cli.client import AskError, ask
 from columba.master.cli.output import Row, render
 from columba.master.settings import MasterSettings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,16 @@ class State:
     def settings(self) -> MasterSettings:
         """Return the general settings; ends the program with 78 if the configuration is broken."""
         try:
-            return settings_for(MasterSettings, self.config)
+            return thaw(MasterSettings, open_config(self.config)[0].general())
         except ConfigError as error:
-            fail(f"Error in configuration file {error}", error.exit_code)
+            _broken(error)
+
+    def settings_of(self, service: str, cls: type[T]) -> T:
+        """Return what a service is told; ends the program with 78 if the configuration is broken."""
+        try:
+            return thaw(cls, open_config(self.config)[0].settings(service))
+        except ConfigError as error:
+            _broken(error)
 
     def run_dir(self) -> Path:
         """Return the run directory."""
@@ -50,3 +60,7 @@ def fail(text: str, exit_code: int) -> NoReturn:
     """Print an error as Dovecot's tools do, and end."""
     click.echo(f"columbadm: Error: {text}", err=True)
     sys.exit(exit_code)
+
+
+def _broken(error: ConfigError) -> NoReturn:
+    fail(f"Error in configuration file {error}", error.exit_code)

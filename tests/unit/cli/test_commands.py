@@ -242,3 +242,29 @@ def test_times_of_a_queued_mail_are_shown_to_people_as_times(
         shown = readable(ROW)
     time.tzset()
     assert shown == {"id": "X", "created": "2026-11-22T15:38:10", "due": None}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "auth test ann secret", "dkim dns a.test", "log errors", "queue key gen", "queue list",
+        "queue store-check", "replica status", "smtp probe 127.0.0.1", "trace 01JABC",
+    ],
+)  # fmt: skip
+def test_a_broken_configuration_is_one_line_and_78(conf: Path, command: str) -> None:
+    conf.write_text(conf.read_text().replace("hostname =", "hostnam ="))
+    result = run(conf, *command.split())
+    assert result.exit_code == 78
+    assert result.output == (
+        f"columbadm: Error: Error in configuration file {conf} line 2: "
+        "Unknown setting: hostnam (did you mean hostname?)\n"
+    )
+
+
+def test_tools_go_by_what_a_service_is_told_in_its_own_section(conf: Path) -> None:
+    own = conf.with_name("own.log")
+    own.write_text(LOG)
+    conf.write_text(f"{conf.read_text()}service log {{\n  log_path = {own}\n}}\n")
+    assert "Received" in run(conf, "trace", "01JABC").output
+    conf.write_text(f"{conf.read_text()}service queue {{\n  queue_url = file:{own}.store\n}}\n")
+    assert f"{own}.store" in run(conf, "queue", "store-check").output
