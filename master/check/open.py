@@ -1,4 +1,4 @@
-"""Open columba.conf: read the file with the declarations of all services, and give the values of one class.
+"""Open columba.conf: read the file with the declarations of all services.
 
 It looks at no file but the configuration itself, so that tools which only want to know where the server is start
 quickly; compile.py does the rest.

@@ -5,9 +5,10 @@ from typing import Final
 
 import click
 
-from columba.common.errors import EX_NOTFOUND, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
+from columba.common.errors import EX_NOTFOUND, EX_UNAVAILABLE, EX_USAGE
 from columba.master.cli.client import AskError, ask
 from columba.master.cli.output import Cell, Row
+from columba.master.cli.queue_sockets import sockets
 from columba.master.cli.state import State, fail
 
 COLUMNS: Final = ("owner", "state", "holder", "process", "epoch", "age", "records")
@@ -73,9 +74,8 @@ def takeover(state: State, owner: str, yes: bool) -> None:
     if found[0]["holder"]:
         click.echo(TAKEOVER.format(owner=owner, age=_span(found[0]["age"])), err=True)
     _confirm(yes)
-    socket = sorted((state.run_dir() / "admin").glob("queue.*"))[0]
     try:
-        rows = ask(socket, "cluster-takeover", owner=owner)
+        rows = ask(sockets(state.run_dir())[0], "cluster-takeover", owner=owner)
     except AskError as error:
         fail(str(error), error.exit_code)
     state.show([_readable(row) for row in rows], columns=COLUMNS)
@@ -100,11 +100,8 @@ def _status(state: State) -> list[Row]:
 
 
 def _ask_all(state: State, order: str) -> list[Row]:
-    sockets = sorted((state.run_dir() / "admin").glob("queue.*"))
-    if not sockets:
-        fail("Columba is not running, or its queue is not", EX_TEMPFAIL)
     rows: list[Row] = []
-    for socket in sockets:
+    for socket in sockets(state.run_dir()):
         try:
             rows += ask(socket, f"cluster-{order}")
         except AskError as error:

@@ -2,10 +2,8 @@
 
 import base64
 import sys
-import time
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final
 
 import click
 
@@ -13,10 +11,8 @@ from columba.common.errors import EX_NOTFOUND
 from columba.master.cli import cmd_queue_orders, cmd_queue_transfer
 from columba.master.cli.later import Later, LaterGroup
 from columba.master.cli.output import Cell, Row, render_pages
-from columba.master.cli.queue_sockets import each_page, each_row, fields_help, query_of
+from columba.master.cli.queue_sockets import each_page, each_row, fields_help, query_of, readable
 from columba.master.cli.state import State, fail
-
-TIMES: Final = ("created", "due", "expires", "in_doubt_until", "last_try", "until", "made")
 
 
 @click.group(cls=LaterGroup)
@@ -100,17 +96,6 @@ def pieces(rows: Iterator[Row], part: str) -> Iterator[bytes]:
             yield octets[: len(octets) - len(held)].replace(b"\r\n", b"\n")
     if held:
         yield held
-
-
-def readable(row: Row) -> Row:
-    """Return a row with its times, seconds since 1970, as local times."""
-    return {key: _local(cell) if key in TIMES else cell for key, cell in row.items()}
-
-
-def _local(cell: Cell) -> Cell:
-    if not isinstance(cell, int | float):
-        return cell
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(cell))
 
 
 for each in (

@@ -15,7 +15,7 @@ import click
 
 from columba.common.errors import EX_DATAERR, EX_NOTFOUND, EX_USAGE
 from columba.common.ids import new_id
-from columba.master.cli.output import Cell, Row
+from columba.master.cli.output import Row
 from columba.master.cli.queue_sockets import (
     confirm,
     counted,
@@ -23,12 +23,12 @@ from columba.master.cli.queue_sockets import (
     each_row,
     fields_help,
     query_of,
+    readable,
 )
 from columba.master.cli.state import State, fail
 from columba.queue.query import parse_duration_s
 
 BAR_FROM: Final = 200  # mails from which on an order shows how far it is
-Fill = Callable[[Sequence[str]], tuple[dict[str, object], Sequence[str]]]
 
 
 def _options(function: Callable[..., None]) -> Callable[..., None]:
@@ -123,10 +123,9 @@ def suspend(state: State, words: tuple[str, ...], reason: str) -> None:
     at = len(lower) - 1 - lower[::-1].index("until")
     query = query_of(said[:at], everything=False)
     until_s = instant_s(" ".join(said[at + 1 :]))
-    rows = list(
-        each_row(state, "suspend", query=query, until=until_s, reason=reason, rule=new_id())
+    _show_rules(
+        state, each_row(state, "suspend", query=query, until=until_s, reason=reason, rule=new_id())
     )
-    state.show([_times_read(row) for row in _once(rows)] if state.form != "json" else _once(rows))
 
 
 @click.command()
@@ -146,8 +145,7 @@ def resume(state: State, rules: tuple[str, ...], everything: bool) -> None:
 @click.pass_obj
 def rules_(state: State) -> None:
     """Show the rules that keep mails from being tried."""
-    rows = _once(list(each_row(state, "rules")))
-    state.show(rows if state.form == "json" else [_times_read(row) for row in rows])
+    _show_rules(state, each_row(state, "rules"))
 
 
 def instant_s(text: str) -> float:
@@ -218,18 +216,14 @@ def _with_bar(pages: Iterable[list[Row]], count: int, name: str) -> list[Row]:
     return rows
 
 
-def _once(rows: Sequence[Row]) -> list[Row]:
+def _show_rules(state: State, rows: Iterable[Row]) -> None:
+    found = _once(rows)
+    state.show(found if state.form == "json" else [readable(row) for row in found])
+
+
+def _once(rows: Iterable[Row]) -> list[Row]:
     """Return each rule once: every queue process knows it."""
     return list({str(row["rule"]): row for row in rows}.values())
-
-
-def _times_read(row: Row) -> Row:
-    def read(key: str, cell: Cell) -> Cell:
-        if key not in {"until", "made"} or not isinstance(cell, int | float):
-            return cell
-        return datetime.fromtimestamp(cell).astimezone().strftime("%Y-%m-%dT%H:%M:%S")
-
-    return {key: read(key, cell) for key, cell in row.items()}
 
 
 COMMANDS: Final = (

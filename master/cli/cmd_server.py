@@ -1,8 +1,7 @@
 """service status, process status, stop."""
 
 import os
-import time
-from pathlib import Path
+import select
 from typing import Final
 
 import click
@@ -46,21 +45,11 @@ def process_status(state: State, services: tuple[str, ...]) -> None:
 def stop(state: State) -> None:
     """Stop the server: no new mail, what is on its way is finished."""
     settings = state.settings()
-    row = state.ask("master", "stop")[0]
-    pid = int(str(row["pid"]))
-    end = time.monotonic() + settings.shutdown_timeout + STOP_MARGIN_S
-    while _is_alive(pid):
-        if time.monotonic() > end:
-            fail(f"Columba (PID {pid}) did not end in time", EX_TEMPFAIL)
-        time.sleep(0.05)
-
-
-def _is_alive(pid: int) -> bool:
+    pid = int(str(state.ask("master", "stop")[0]["pid"]))
     try:
-        os.kill(pid, 0)
+        fd = os.pidfd_open(pid)
     except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or ") Z " not in status.read_text()
+        return
+    ended, _, _ = select.select([fd], [], [], settings.shutdown_timeout + STOP_MARGIN_S)
+    if not ended:
+        fail(f"Columba (PID {pid}) did not end in time", EX_TEMPFAIL)

@@ -1,7 +1,8 @@
-"""Ask every queue process of the running server, and read the words that name mails."""
+"""Ask every queue process of the running server, read the words that name mails, show the times of rows."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ import click
 from columba.common.errors import EX_NOTFOUND, EX_TEMPFAIL, EX_USAGE
 from columba.common.idforms import is_id
 from columba.master.cli.client import AskError, ask_pages
-from columba.master.cli.output import Row
+from columba.master.cli.output import Cell, Row
 from columba.master.cli.state import State, fail
 from columba.queue.query import FIELDS, QueryError, parse
 
@@ -18,7 +19,7 @@ QUERY_HELP: Final = """\b
 QUERY names mails by their ids, or by comparisons (quote it for the shell):
   'sender=*@example.org AND age>1h AND NOT state=held'
 Fields: """
-Visit = Callable[[list[Row]], None]
+TIMES: Final = ("created", "due", "expires", "in_doubt_until", "last_try", "until", "made")
 
 
 def fields_help() -> str:
@@ -85,3 +86,14 @@ def confirm(what: str, count: int, yes: bool) -> None:
     if not sys.stdin.isatty():
         fail("say --yes to do this without being asked", EX_USAGE)
     click.confirm("Go on?", abort=True, err=True)
+
+
+def readable(row: Row) -> Row:
+    """Return a row with its times, seconds since 1970, as local times."""
+    return {key: _local(cell) if key in TIMES else cell for key, cell in row.items()}
+
+
+def _local(cell: Cell) -> Cell:
+    if not isinstance(cell, int | float):
+        return cell
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(cell))

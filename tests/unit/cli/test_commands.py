@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 from columba.common.config.load import read_file
 from columba.common.errors import EX_DATAERR
 from columba.master.cli.__main__ import columbadm
-from columba.master.cli.cmd_queue import readable
 from columba.master.cli.output import Row
+from columba.master.cli.queue_sockets import readable
 
 CONF = """columba_config_version = 1.0
 hostname = mx.test
