@@ -27,13 +27,14 @@ from columba.sieve.bodies import Bodies
 from columba.sieve.branch import fenced, same_copy, with_shadows
 from columba.sieve.commit import Committer
 from columba.sieve.expand import Expander
+from columba.sieve.files import read_lists
 from columba.sieve.mailing import Origin
 from columba.sieve.onward import Onward, Steps
 from columba.sieve.rehearsal import rehearsed
 from columba.sieve.report import say_decided
 from columba.sieve.scripts import load_scripts
 from columba.sieve.settings import Settings, limits_of
-from columba.sieve.sources import make_lists, make_options, make_sources
+from columba.sieve.sources import make_options, make_sources
 from columba.sieve.staging import Stager
 
 CLOSE_S: Final = 2.0
@@ -48,7 +49,7 @@ class SieveFilter(Serving):
         settings = context.settings
         self._host = settings.hostname
         options = {**tuning.options(settings), **make_options(settings)}
-        self._limits = limits_of(settings, options, make_lists(settings))
+        self._limits = limits_of(settings, options, read_lists(settings.sieve_list))
         tables = open_tables(settings.lookup, context.off_loop)
         self._scripts = load_scripts(settings, self._limits, tables)
         sources = make_sources(settings, context.event, context.caller)

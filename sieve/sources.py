@@ -4,8 +4,6 @@ Nothing connects before the first question.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
 
 from columba.common.dict.base import Dict
 from columba.common.dict.open import open_dicts
@@ -18,15 +16,10 @@ from columba.sieve.callouts import HopCallouts
 from columba.sieve.ext.columba_dnsbl import OPTION as DNSBL_UNANSWERED
 from columba.sieve.ext.columba_parts import DEFAULT_DICT
 from columba.sieve.ext.columba_srs import SECRETS
-from columba.sieve.lang.limits import list_name
+from columba.sieve.files import read_secrets
 from columba.sieve.mailboxes import Mailboxes
 from columba.sieve.run.effects import MARKS
 from columba.sieve.settings import Settings
-from columba.sieve.tuning import Lists
-
-SECRET_FILE_MAX: Final = 64 * 1024
-LIST_FILE_MAX: Final = 16 * 1024 * 1024
-SECRET_MIN: Final = 8  # octets
 
 
 def make_sources(settings: Settings, event: Event, caller: Caller) -> Sources:
@@ -64,37 +57,3 @@ def make_options(settings: Settings) -> Mapping[str, str]:
         DNSBL_UNANSWERED: settings.dnsbl_unanswered,
         SECRETS: "\n".join(read_secrets(settings.srs_secret_file)),
     }
-
-
-def read_secrets(path: str) -> list[str]:
-    """Return the secrets of a file, one a line, "#" begins a comment; raises ConfigError."""
-    if not path:
-        return []
-    try:
-        with Path(path).open("rb") as file:
-            text = file.read(SECRET_FILE_MAX).decode("utf-8", "surrogateescape")
-    except OSError as error:
-        raise ConfigError(f"srs_secret_file: can't open {path}: {error.strerror}") from error
-    lines = [line.strip() for line in text.splitlines()]
-    secrets = [line for line in lines if line and not line.startswith("#")]
-    if not secrets or any(len(secret) < SECRET_MIN for secret in secrets):
-        raise ConfigError(f"srs_secret_file: {path} needs secrets of {SECRET_MIN} octets or more")
-    return secrets
-
-
-def make_lists(settings: Lists) -> Mapping[str, frozenset[str]]:
-    """Return what external lists hold, by their names as the engine spells them; raises ConfigError."""
-    return {
-        list_name(each.name or key): _values(key, each.file)
-        for key, each in settings.sieve_list.items()
-    }
-
-
-def _values(key: str, path: str) -> frozenset[str]:
-    try:
-        with Path(path).open("rb") as file:
-            text = file.read(LIST_FILE_MAX).decode("utf-8", "replace")
-    except OSError as error:
-        raise ConfigError(f"sieve_list {key}: can't open {path}: {error.strerror}") from error
-    lines = (line.strip() for line in text.splitlines())
-    return frozenset(line for line in lines if line and not line.startswith("#"))

@@ -13,6 +13,7 @@ SERVICES = ("delivery.signer", "master", "smtpd", "delivery", "queue", "sieve") 
 TOOLS = ("master.cli", "master.gate", "master.check")
 TOOLS_MAY_SEE = (
     "settings",
+    "sieve.files",  # reads what the settings name
     "sieve.engine",  # pure: the front of sieve.lang and sieve.run
     "sieve.lang",
     "sieve.run",

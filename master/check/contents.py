@@ -30,6 +30,7 @@ from columba.master.settings import MasterSettings, ServiceSettings
 from columba.queue.settings import Settings as QueueSettings
 from columba.queue.store.open import Plan, open_store, plan_store
 from columba.sieve.engine import CompileErrors, compile_script
+from columba.sieve.files import read_lists, read_secrets
 from columba.sieve.lang.includes import loader_beside
 from columba.sieve.lang.stage import Stage
 from columba.sieve.settings import Settings as SieveSettings
@@ -57,6 +58,7 @@ def check_contents(names: list[str], master: MasterSettings, resolver: Resolver)
         _check_listeners(resolver)
     if "sieve" in names:
         _check_tables(resolver)
+        _check_sieve_files(resolver)
         _check_scripts(resolver)
 
 
@@ -206,6 +208,22 @@ def _check_tables(resolver: Resolver) -> None:
     for name, store in settings.dict.items():
         with _at_section(resolver, "dict", name):
             open_dict(name, store)
+
+
+def _check_sieve_files(resolver: Resolver) -> None:
+    """The dict of our own marks must be there; secrets and external lists must be readable files."""
+    settings = thaw(SieveSettings, resolver.settings("sieve"))
+    values = {**resolver.root.values, **resolver.service_section("sieve").values}
+    try:
+        if settings.sieve_state_dict not in settings.dict:
+            name = settings.sieve_state_dict
+            raise ConfigError(f"sieve_state_dict: there is no dict {name!r}")
+        read_secrets(settings.srs_secret_file)
+    except ConfigError as error:
+        raise values[error.text.partition(":")[0]].error(error.text) from error
+    for name, each in settings.sieve_list.items():
+        with _at_section(resolver, "sieve_list", name):
+            read_lists({name: each})
 
 
 @contextlib.contextmanager

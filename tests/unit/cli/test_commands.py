@@ -95,6 +95,23 @@ def test_config_check_looks_into_the_files_that_are_named(conf: Path, tmp_path: 
     assert f"{script} line 1 column 9: unknown Sieve capability 'foo'" in shown.output
 
 
+@pytest.mark.parametrize(
+    ("more", "line", "words"),
+    [
+        ("sieve_state_dict = nope", 19, "sieve_state_dict: there is no dict 'nope'"),
+        ("srs_secret_file = /no/srs", 19, "srs_secret_file: can't open /no/srs"),
+        ("sieve_list staff {\n  file = /no/staff\n}", 19, "sieve_list staff: can't open /no/staff"),
+    ],
+)
+def test_config_check_finds_what_would_end_the_sieve_service(
+    conf: Path, more: str, line: int, words: str
+) -> None:
+    conf.write_text(f"{conf.read_text()}sieve_rcpt =\nsieve_data =\nsieve_route =\n{more}\n")
+    shown = run(conf, "config", "--check")
+    assert shown.exit_code == 78
+    assert f"{conf} line {line}: {words}" in shown.output
+
+
 def test_sieve_check_of_a_file_that_is_not_there(conf: Path, tmp_path: Path) -> None:
     shown = run(conf, "sieve", "check", str(tmp_path / "nothing"))
     assert shown.exit_code == 69

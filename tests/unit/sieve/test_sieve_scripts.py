@@ -7,11 +7,11 @@ import pytest
 from columba.common.config.load import defaults
 from columba.common.errors import ConfigError
 from columba.sieve import tuning
+from columba.sieve.files import LIST_FILE_MAX, read_lists
 from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.scripts import load_scripts
 from columba.sieve.settings import Settings
-from columba.sieve.sources import make_lists
 from columba.sieve.svtest.show import Question, show
 
 NONE = {f"sieve_{stage}": "" for stage in ("rcpt", "data", "route")}
@@ -66,12 +66,20 @@ def test_external_lists_are_files(tmp_path: Path) -> None:
         "staff": tuning.ExternalList(name=":addrbook:staff", file=str(tmp_path / "staff")),
         "tag:x": tuning.ExternalList(name="", file=str(tmp_path / "staff")),
     }
-    found = make_lists(settings(sieve_list=lists))
+    found = read_lists(lists)
     both = frozenset({"ann@b.example", "bob@b.example"})
     assert found == {"urn:ietf:params:sieve:addrbook:staff": both, "tag:x": both}
     lost = {"lost": tuning.ExternalList(name="", file=str(tmp_path / "lost"))}
     with pytest.raises(ConfigError, match="sieve_list lost"):
-        make_lists(settings(sieve_list=lost))
+        read_lists(lost)
+
+
+def test_an_external_list_that_is_too_large_is_refused_not_cut(tmp_path: Path) -> None:
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(LIST_FILE_MAX + 1)
+    huge = {"huge": tuning.ExternalList(name="", file=str(tmp_path / "huge"))}
+    with pytest.raises(ConfigError, match=r"sieve_list huge: .* is larger than"):
+        read_lists(huge)
 
 
 def test_the_tester_finds_included_scripts_too(tmp_path: Path) -> None:
