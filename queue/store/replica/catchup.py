@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from columba.common.errors import StoreError, UnavailableError
-from columba.queue.store.replica.ledger import LEASES
+from columba.queue.lease import LEASES
 from columba.queue.store.replica.line import Ask, Lines
 from columba.queue.store.replica.members import Members, Peer
 from columba.queue.store.replica.register import Register
@@ -46,7 +46,6 @@ SWEEP_S: Final = 3600.0
 FORGET_S: Final = 7 * 86400.0
 BLOB_S: Final = 3600.0
 _FORGET_MOST: Final = 500
-Say = Callable[[str], None]
 
 
 class CatchUp:
@@ -158,7 +157,7 @@ class CatchUp:
         return change.version.present and is_kept
 
     def _is_news(self, change: Change) -> bool:
-        with self._server.lock:
+        with self._server.lock, self._server.ledger.batch():
             return change.accepted > self._server.ledger.accepted(change.key)
 
     def _take(self, peer: Peer, change: Change) -> None:
@@ -190,9 +189,9 @@ class CatchUp:
             if not version.blob:
                 return answer.content
             end = offset + len(answer.content)
-            with self._server.lock:
-                piece = Piece(version.blob, offset, end >= version.size)
-                self._server.ledger.blobs.write(piece, answer.content)
+            piece = Piece(version.blob, offset, end >= version.size)
+            with self._server.lock, self._server.ledger.batch():
+                self._server.ledger.take(piece, answer.content)
             if end >= version.size or len(answer.content) < PIECE:
                 return None
             offset = end
@@ -200,10 +199,10 @@ class CatchUp:
     def sweep(self, now_s: float) -> None:
         """Forget removed objects that no member has, and files that no row names. now_s: wall clock."""
         ledger = self._server.ledger
-        with self._server.lock:
-            names = ledger.removed(now_s - FORGET_S, _FORGET_MOST)
-            ledger.blobs.sweep(ledger.blobs_in_use(), BLOB_S)
         try:
+            with self._server.lock, ledger.batch():
+                names = ledger.removed(now_s - FORGET_S, _FORGET_MOST)
+                ledger.blobs.sweep(ledger.blobs_in_use(), BLOB_S)
             for name in filter(self._is_over, names):
                 with self._server.lock, ledger.batch():
                     ledger.forget(name)

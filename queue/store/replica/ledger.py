@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from columba.common.errors import FullError, UnavailableError
+from columba.queue.lease import LEASES
 from columba.queue.store.replica.blobs import Blobs
 from columba.queue.store.replica.words import (
     NAMES_LIMIT,
@@ -41,7 +42,6 @@ from columba.queue.store.replica.words import (
     Version,
 )
 
-LEASES: Final = "lease/"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS object (
   key TEXT PRIMARY KEY,

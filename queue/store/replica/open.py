@@ -8,12 +8,11 @@ import fcntl
 import os
 import stat
 import threading
-from pathlib import Path
 from typing import Final
 
 import zmq
 
-from columba.common.errors import ConfigError, UnavailableError
+from columba.common.errors import ConfigError, StoreError, UnavailableError
 from columba.common.files import make_folders
 from columba.queue.store.replica.catchup import SETTLE_S, CatchUp
 from columba.queue.store.replica.ledger import Ledger
@@ -120,7 +119,7 @@ class Member:
             return False
         me = self._members.me
         known = frozenset(peer.curve_key for peer in self._members.peers)
-        ledger = Ledger(Path(self._members.folder), me.is_witness)
+        ledger = Ledger(self._members.folder, me.is_witness)
         with self._lock:
             try:
                 self._server = Server(ledger, me.endpoint, self._keys, known)
@@ -135,5 +134,5 @@ class Member:
             try:
                 if self._begin():
                     return
-            except UnavailableError:
-                fcntl.flock(self._fd, fcntl.LOCK_UN)  # the old member's port is not free yet
+            except StoreError:  # the old member's port is not free yet, or the disk is full
+                fcntl.flock(self._fd, fcntl.LOCK_UN)

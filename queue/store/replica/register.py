@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from columba.common.errors import ConditionError, UnavailableError
+from columba.queue.lease import LEASES
 from columba.queue.store.replica.line import Answers, Ask, Lines
 from columba.queue.store.replica.members import Members
 from columba.queue.store.replica.words import (
@@ -34,7 +35,6 @@ from columba.queue.store.replica.words import (
     Version,
 )
 
-_LEASES: Final = "lease/"
 _REMEMBERED: Final = 10_000  # keys whose next ballot is promised to us
 _GRACE_S: Final = 1.0  # how long a majority waits for the further copies that a new mail needs
 _PAUSE_S: Final = 0.02
@@ -131,7 +131,7 @@ class Register:
     ) -> State | Ballot:
         """Have a version accepted (None: what is there); return it, or the ballot that was in our way."""
         is_new = wanted is not None and wanted.present and not state.version.present
-        copies = self._members.copies if is_new and not key.startswith(_LEASES) else 0
+        copies = self._members.copies if is_new and not key.startswith(LEASES) else 0
         version = state.version if wanted is None else wanted
         then = self._above(ballot)
         get = source if wanted is not None else self._kept(key, state, until_s)
@@ -222,7 +222,7 @@ class Register:
         return content if self._keeps(name, key) else None
 
     def _keeps(self, name: str, key: str) -> bool:
-        return name in self._full or key.startswith(_LEASES)
+        return name in self._full or key.startswith(LEASES)
 
     def _majority(self, asks: Mapping[str, Ask], until_s: float) -> Answers:
         """Return the answers of a majority, or of some who refused."""

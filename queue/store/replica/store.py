@@ -12,7 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from columba.common.errors import ConditionError, NotFoundError, StoreError, UnavailableError
+from columba.common.errors import (
+    ConditionError,
+    FullError,
+    NotFoundError,
+    StoreError,
+    UnavailableError,
+)
 from columba.queue.store.base import (
     OBJECT_LIMIT,
     Chunks,
@@ -77,9 +83,12 @@ class ReplicaStore:
         """Write an object to a new file, piece by piece."""
         state, until_s = self._present(key)
         until_s += state.version.size / (1 << 20)
-        with target.open("xb") as file:
-            for offset in range(0, state.version.size, PIECE):
-                file.write(self._register.content(key, state, offset, until_s))
+        try:
+            with target.open("xb") as file:
+                for offset in range(0, state.version.size, PIECE):
+                    file.write(self._register.content(key, state, offset, until_s))
+        except OSError as error:
+            raise FullError(f"{target.name}: {error.strerror}") from error
         return state.version.size
 
     def put(self, key: str, data: bytes, condition: Condition) -> str:

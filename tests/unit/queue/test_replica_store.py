@@ -12,11 +12,15 @@ import zmq
 from columba.common.errors import (
     ConditionError,
     ConfigError,
+    FullError,
     NotFoundError,
     StoreError,
     UnavailableError,
 )
 from columba.queue.store.base import ABSENT, match
+from columba.queue.store.replica import catchup
+from columba.queue.store.replica import open as opening
+from columba.queue.store.replica.ledger import Ledger
 from columba.queue.store.replica.line import Ask, Lines
 from columba.queue.store.replica.members import plan_members
 from columba.queue.store.replica.words import Read
@@ -60,6 +64,30 @@ def test_one_of_three_may_be_gone_and_learns_what_it_missed(three: Replicas) -> 
     other = three.store("m2")
     assert other.get("env/a/1").data == b"new"
     assert other.get("body/1").data == LARGE
+
+
+def test_a_member_whose_disk_failed_for_a_while_learns_the_rest(
+    three: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = three.store("m0")
+    three.stop("m1")
+    store.put_chunks("body/1", lambda: [LARGE], len(LARGE), ABSENT)
+    blobs, away = three.folder / "m1" / "blob", three.folder / "away"
+    monkeypatch.setattr(catchup, "LOOK_S", 0.3)
+    three.begin("m1")
+    blobs.rename(away)
+    blobs.write_bytes(b"no folder")
+    time.sleep(0.8)
+    blobs.unlink()
+    away.rename(blobs)
+    wait_equal(three, "body/1", ["m0", "m1", "m2"])
+
+
+def test_a_file_that_can_not_be_written_is_a_store_error(three: Replicas, tmp_path: Path) -> None:
+    store = three.store("m0")
+    store.put("body/1", b"text", ABSENT)
+    with pytest.raises(FullError):
+        store.get_file("body/1", tmp_path / "no folder" / "x")
 
 
 def test_a_minority_reads_and_writes_nothing(three: Replicas) -> None:
@@ -159,12 +187,23 @@ def test_writers_that_race_while_members_come_and_go_lose_no_count(three: Replic
     assert sum(sure) > 10
 
 
-def test_a_process_takes_the_member_over_from_one_that_ended(three: Replicas) -> None:
+def test_a_process_takes_the_member_over_from_one_that_ended(
+    three: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tries again when its own disk is full at that moment."""
+    failures = iter([FullError("full")])
+
+    def ledger(folder: Path, is_witness: bool) -> Ledger:
+        for error in failures:
+            raise error
+        return Ledger(folder, is_witness)
+
     waiting = three.running["m0"]
     three.begin("m0")
     second = three.running["m0"]
     assert waiting.is_running
     assert not second.is_running
+    monkeypatch.setattr(opening, "Ledger", ledger)
     waiting.close()
     deadline_s = time.monotonic() + 10
     while not second.is_running and time.monotonic() < deadline_s:
