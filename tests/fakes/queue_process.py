@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -87,6 +88,27 @@ class QueueProcess:
         """Return the exit status."""
         return await asyncio.wait_for(asyncio.to_thread(self.child.wait), 30)
 
+    async def wait_stopped(self) -> None:
+        """Wait until it stands at the step that its fault names."""
+        for _ in range(1500):
+            if self._is_stopped():
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"it did not come so far\n{self.log.read_text()[-4000:]}")
+
+    def _is_stopped(self) -> bool:
+        status = Path(f"/proc/{self.child.pid}/stat").read_text()
+        return status.rpartition(")")[2].split()[0] == "T"
+
+    def go_on(self) -> None:
+        """Let it go on from there."""
+        self.child.send_signal(signal.SIGCONT)
+
+    def lose_master(self) -> None:
+        """Do what it sees of its master's death."""
+        os.close(self._dead)
+        self._dead = -1
+
     def kill(self) -> None:
         """End it as a power cut would, if it still lives."""
         if self.child.poll() is None:
@@ -95,8 +117,9 @@ class QueueProcess:
 
     def close(self) -> None:
         self.kill()
-        os.close(self._dead)
-        os.close(self._status)
+        for fd in (self._dead, self._status):
+            if fd >= 0:
+                os.close(fd)
 
 
 class Bench:

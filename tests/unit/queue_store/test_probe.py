@@ -39,6 +39,23 @@ class ListsLate(FileStore):
         return Page((), False)
 
 
+class ListsTheDead(FileStore):
+    """Names what was deleted once more, in each of the listings that are left."""
+
+    left = 1
+
+    def delete(self, key: str) -> None:
+        super().delete(key)
+        self._dead = key
+
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> Page:
+        dead = getattr(self, "_dead", "")
+        if dead and self.left > 0:
+            self.left -= 1
+            return Page((dead,), False)
+        return super().list(prefix, after, limit)
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
@@ -55,6 +72,16 @@ def test_what_is_missing_is_said(kind: type[FileStore], words: str, tmp_path: Pa
     with pytest.raises(ConfigError, match=words):
         demand(store, "store")
     assert FileStore(tmp_path).list("probe/").keys == (), "it leaves nothing behind"
+
+
+def test_what_is_deleted_may_be_listed_a_moment_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("columba.queue.store.probe._GONE_S", 0.05)
+    assert probe(ListsTheDead(tmp_path)) == []
+    store = ListsTheDead(tmp_path)
+    store.left = 1000
+    assert probe(store) == ["what was deleted is still listed"]
 
 
 def test_a_good_store_lacks_nothing(tmp_path: Path) -> None:
