@@ -54,10 +54,6 @@ async def store(
     return isinstance(reply, wire.Stored)
 
 
-def states(bench: Bench) -> list[str]:
-    return [p.state for r in bench.records() for p in r.recipients]
-
-
 def all_done(bench: Bench, count: int) -> bool:
     records = bench.records()
     return len(records) >= count and all(record.is_tombstone for record in records)
