@@ -89,11 +89,14 @@ class CatchUp:
     def _join(self, since_s: float) -> None:
         """Learn what the others know, and vote if that is enough; since_s: since the folder is new."""
         try:
-            voters = [name for name, told in self._told().items() if told.votes]
+            told = self._told()
+            voters = [name for name, each in told.items() if each.votes]
             everybody = len(self._was_known) == len(self._others)
             if not everybody and len(voters) < self._members.majority:
                 return
-            is_first = not voters or not any(self._was_known.values())
+            heard_all = len(told) == len(self._others)
+            is_empty = heard_all and not any(each.changes for each in told.values())
+            is_first = not voters or is_empty or not any(self._was_known.values())
             is_settled = is_first or since_s >= self._settle_s
             for peer in sorted(self._others, key=lambda peer: peer.is_witness):
                 if everybody or peer.name in voters:
@@ -115,7 +118,7 @@ class CatchUp:
         ).items():
             if isinstance(heard.reply, Joined):
                 self._was_known[name] = heard.reply.is_known
-        asks = {name: Ask(Changes(limit=0)) for name in self._was_known}
+        asks = {name: Ask(Changes(limit=1)) for name in self._was_known}
         told = self._lines.ask(asks, lambda heard: False, until_s)
         return {n: each.reply for n, each in told.items() if isinstance(each.reply, Changed)}
 

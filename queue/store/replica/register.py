@@ -71,9 +71,16 @@ class Register:
 
     def content(self, key: str, state: State, offset: int, until_s: float) -> bytes:
         """Return a part of the content of a state; UnavailableError if nobody who answers has it."""
-        for name in sorted(state.holders, key=lambda name: name != self._members.own):
-            answer = self._lines.one(name, Ask(Fetch(key, state.ballot, offset)), until_s)
-            if isinstance(answer.reply, Done) and answer.content is not None:
+        wanted = min(PIECE, state.version.size - offset)
+        holders = sorted(state.holders, key=lambda name: name != self._members.own)
+        for left, name in zip(range(len(holders), 0, -1), holders, strict=True):
+            now_s = time.monotonic()
+            ask = Ask(Fetch(key, state.ballot, offset))
+            try:
+                answer = self._lines.one(name, ask, now_s + (until_s - now_s) / left)
+            except UnavailableError:
+                continue  # silent, or its file can't be read
+            if answer.content is not None and len(answer.content) == wanted:
                 return answer.content
         raise UnavailableError(f"{key}: the members that have it do not answer")
 
@@ -230,7 +237,11 @@ class Register:
 
         def enough(heard: Answers) -> bool:
             agreeing = sum(not isinstance(each.reply, Refused) for each in heard.values())
-            return agreeing >= need or (_is_refused(heard) and time.monotonic() > grace_s)
+            if (
+                agreeing >= need
+            ):  # a witness alone may have the newest: the others can tell that it does not count
+                return not _is_lost(_state(heard, need)) or time.monotonic() > grace_s + _GRACE_S
+            return _is_refused(heard) and time.monotonic() > grace_s
 
         heard = self._lines.ask(asks, enough, until_s)
         if len(heard) < need and not _is_refused(heard):
@@ -248,13 +259,25 @@ class Register:
 
 
 def _state(answers: Answers, majority: int) -> State:
-    """Return the newest of what members have; it is chosen if a majority has it."""
+    """Return the newest of what members have; it is chosen if a majority has it.
+
+    Any majority may be heard and the rest left out: so is who has a version whose content nobody has, as long as the
+    others are enough. A writer that ended when only a witness had accepted its version leaves such a one.
+    """
     known = {name: a.reply for name, a in answers.items() if isinstance(a.reply, Known)}
-    newest = max((each.accepted for each in known.values()), default=NEVER)
-    having = {name: each for name, each in known.items() if each.accepted == newest}
-    version = next((each.version for each in having.values()), Version())
-    holders = tuple(name for name, each in having.items() if each.has_content)
-    return State(newest, version, holders, len(having) >= majority)
+    while True:
+        newest = max((each.accepted for each in known.values()), default=NEVER)
+        having = {name: each for name, each in known.items() if each.accepted == newest}
+        version = next((each.version for each in having.values()), Version())
+        holders = tuple(name for name, each in having.items() if each.has_content)
+        state = State(newest, version, holders, len(having) >= majority)
+        if not _is_lost(state) or len(known) - len(having) < majority:
+            return state
+        known = {name: each for name, each in known.items() if name not in having}
+
+
+def _is_lost(state: State) -> bool:
+    return state.version.present and not state.holders
 
 
 def _is_refused(answers: Answers) -> bool:

@@ -110,6 +110,33 @@ def test_members_that_start_again_and_again_before_all_are_there_vote_at_last(
         three.close()
 
 
+def test_what_a_witness_alone_accepted_hides_nothing(tmp_path: Path) -> None:
+    """Its writer ended before a member that keeps mail had the content: what was there before is still there."""
+    two = Replicas(tmp_path, full=2, witnesses=1)
+    try:
+        store, ballot = two.store("m0", timeout_s=3), (50, "m1.dead")
+        etag = store.put("env/a/1", b"old", ABSENT)
+        lines = Lines(two.members("m0").peers, two.keys["m0"])
+        for request in (Prepare("env/a/1", ballot), Accept("env/a/1", ballot, ONE)):
+            lines.one("m2", Ask(request), time.monotonic() + 5)
+        lines.close()
+        assert [store.get("env/a/1").data for _ in range(10)] == [b"old"] * 10
+        store.put("env/a/1", b"new", match(etag))
+        assert two.store("m1").get("env/a/1").data == b"new"
+    finally:
+        two.close()
+
+
+def test_a_copy_that_a_disk_has_cut_off_or_lost_is_not_given_out(three: Replicas) -> None:
+    store = three.store("m0")
+    store.put_chunks("body/1", lambda: [LARGE], len(LARGE), ABSENT)
+    (blob,) = (three.folder / "m0" / "blob").iterdir()
+    blob.write_bytes(LARGE[: len(LARGE) // 2 + 5])
+    assert store.get("body/1").data == LARGE
+    blob.unlink()
+    assert store.get("body/1").data == LARGE
+
+
 def test_a_promise_is_taken_over_with_what_was_accepted(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path, False)
     ledger.learn(Change(1, "k", (4, "a"), ONE, promised=(7, "a")), b"one")
