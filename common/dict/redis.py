@@ -15,11 +15,11 @@ from columba.common.redis_link import RedisLink, Reply, Word, parse_redis_url
 PREFIX: Final = "columba:"
 POOL: Final = 8
 MARKS: Final = "mark/"
-# Adds to a number; one that is missing or no number begins at zero, with its time to live.
+# Adds to a number; one that is missing, too long or no number begins at zero, with its time to live.
 _ADD: Final = """
 local function add(key, amount, expires)
   local known = redis.call('GET', key)
-  if known and string.match(known, '^%-?%d+$') then return redis.call('INCRBY', key, amount) end
+  if known and #known < 19 and string.match(known, '^%-?%d+$') then return redis.call('INCRBY', key, amount) end
   if tonumber(expires) > 0 then redis.call('SET', key, amount, 'EX', expires)
   else redis.call('SET', key, amount) end
   return tonumber(amount)

@@ -55,8 +55,9 @@ class Patterns:
         self._rules = tuple(rules)
 
     def find(self, key: str) -> str | None:
-        """Return the value for a key."""
-        key = key[:KEY_MAX]
+        """Return the value for a key; a part of one that is too long would match what the whole does not."""
+        if len(key) > KEY_MAX:
+            return None
         for rule in self._rules:
             groups = rule.pattern.match(key)
             if groups is not None and all(c.match(key) is not None for c in rule.conditions):

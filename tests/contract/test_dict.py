@@ -99,9 +99,13 @@ async def test_a_number_expires_from_its_first_increment(store: Dict, hands: Han
     assert await store.increment("n", 5, T, expires_s=10) == 5
 
 
-async def test_what_is_no_number_begins_at_zero(store: Dict) -> None:
-    await store.set("n", "seven", T)
-    assert await store.increment("n", 1, T) == 1
+@pytest.mark.parametrize("value", ["many", "", "1.5", "9" * 19, "9" * 5000])
+async def test_what_is_no_number_begins_at_zero(store: Dict, value: str) -> None:
+    await store.set("k", value, T)
+    assert await store.increment("k", 2, T) == 2
+    await store.set("k", value, T)
+    assert await store.commit("m", (Add("other", 1), Add("k", 3)), T)
+    assert (await store.get("k", T), await store.get("other", T)) == ("3", "1")
 
 
 async def test_only_the_first_sets_a_new_value(store: Dict) -> None:

@@ -46,6 +46,13 @@ def test_the_first_network_that_fits() -> None:
     assert table.find("::ffff:192.0.2.8") == "ours"
 
 
+def test_a_part_of_a_key_matches_nothing() -> None:
+    """A key so long that its tail would be cut off must not end as a friend's does."""
+    table = patterns("/@own\\.example$/ ours\n!/evil/ clean\n")
+    assert table.find("x" * 4084 + "@own.example" + "@evil.example") is None
+    assert table.find("x" * 4084 + "@own.example") == "ours"
+
+
 @pytest.mark.parametrize("text", ["192.0.2.1/24 x", "mail x", "!192.0.2.0/24 x", "if 192.0.2.0/24"])
 def test_what_is_no_network_names_its_line(text: str) -> None:
     with pytest.raises(ConfigError, match="f line 2:"):

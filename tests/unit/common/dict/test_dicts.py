@@ -58,13 +58,6 @@ async def test_a_flood_of_keys_does_not_outrun_the_sweep(tmp_path: Path) -> None
     store.close()
 
 
-async def test_a_number_of_many_digits_counts_as_none(tmp_path: Path) -> None:
-    for store in (SqliteDict(tmp_path / "d"), MemoryDict()):
-        await store.set("n", "9" * 5000, 5)
-        assert await store.increment("n", 1, 5) == 1
-        store.close()
-
-
 async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
     path = tmp_path / "d"
     path.write_bytes(b"this is no database" * 100)
