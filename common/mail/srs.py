@@ -37,17 +37,21 @@ class Srs:
     separator: str = "="
 
     def forward(self, address: str, domain: str, now_s: float) -> str | None:
-        """Return the sender to forward with, in our domain; None if there is nothing to rewrite or no secret."""
+        """Return the sender to forward with, in our domain; None if there is nothing to rewrite or no secret.
+
+        None for a quoted local part too: within another one it is no address, and no other server knows it so.
+        """
         local, at, host = address.rpartition("@")
-        if not at or not local or not host or not self.secrets:
+        if not at or not local or not host or not self.secrets or local.startswith('"'):
             return None
         if host.lower() == domain.lower():
             return None
         kind, rest = local[:4].upper(), local[4:]
         if kind == "SRS0" and rest[:1] in _SEPARATORS and rest:
             return f"SRS1{self.separator}{self._sign(host, rest)}={host}={rest}@{domain}"
-        if kind == "SRS1" and rest[:1] in _SEPARATORS and rest.count("=") >= 2:
-            _, first, inner = rest[1:].split("=", 2)
+        _, first, inner = (*rest[1:].split("=", 2), "", "")[:3]
+        is_second = kind == "SRS1" and rest[:1] in _SEPARATORS
+        if is_second and first and inner and inner[0] in _SEPARATORS:
             return f"SRS1{self.separator}{self._sign(first, inner)}={first}={inner}@{domain}"
         stamp = timestamp(now_s)
         signed = self._sign(stamp, host, local)

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from columba.common.errors import ConfigError, UnavailableError
@@ -91,6 +91,16 @@ def test_nothing_but_our_own_is_reversed(text: str) -> None:
     assert srs.reverse(text, NOW_S) is None
     assert srs.reverse(f"SRS0={text}@x", NOW_S) is None
     assert srs.reverse(f"SRS1={text}@x", NOW_S) is None
+
+
+@given(st.sampled_from(["", "SRS0", "SRS1", "srs1="]), st.text('=+-@aS01"\r', max_size=20))
+@example("SRS1", "=a=b")
+@example("", '"a b"')
+def test_any_sender_is_rewritten_or_not(kind: str, text: str) -> None:
+    srs = Srs((b"a secret",))
+    made = srs.forward(f"{kind}{text}@x.example", "ours.example", NOW_S)
+    assert made is None or made.endswith("@ours.example")
+    assert made is None or srs.reverse(made, NOW_S) is not None
 
 
 @given(st.text(max_size=60))
