@@ -5,6 +5,7 @@ the code (`own_users`), else all as one. `peers.keep(Stack(peers.folder / "colum
 and ends it with the test.
 """
 
+import functools
 import json
 import os
 import re
@@ -16,7 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from columba.master.dev import readers
+import argon2
+
+from columba.master.cli.client import AskError, ask
+from columba.master.dev import keys, readers
 from columba.master.dev.plan import DOMAIN, PASSWORD, SCRIPTS, USER, Plan
 from columba.master.dev.prepare import prepare
 from tests.peers.process import Program, answers, free_port, run, wait_until
@@ -73,6 +77,7 @@ class Stack:
             more=self.options.more + self._more_scripts(folder),
         )
         self.run_dir, self.log_path = self.plan.run, self.plan.log
+        _keep_secrets(self.plan)
         prepare(self.plan)
         for stage, text in self.options.scripts.items():
             self.plan.script(stage).write_text(text)
@@ -122,8 +127,14 @@ class Stack:
         return [path.read_bytes() for path in sorted((self.maildir(address) / "new").glob("*"))]
 
     def queue(self) -> list[dict[str, object]]:
-        """Return what is in the queue."""
-        return self.rows("queue", "list")
+        """Return what is in the queue, as `columbadm queue list` does; RuntimeError when it does not say.
+
+        It is asked without a process in between: tests ask again and again until something has happened.
+        """
+        found = sorted((self.run_dir / "admin").glob("queue.*"))
+        if not found:
+            raise RuntimeError("no queue process runs")
+        return [row for socket in found for row in self._asked(socket, "list", query="")]
 
     def wait_queue(self, count: int, timeout_s: float = 20.0) -> None:
         """Wait until the queue holds so many messages."""
@@ -140,7 +151,7 @@ class Stack:
 
     def pids(self, service: str) -> list[int]:
         """Return the processes of a service."""
-        rows = self.rows("process", "status")
+        rows = self._asked(self.run_dir / "master", "process-status")
         return [int(str(row["pid"])) for row in rows if row["service"] == service]
 
     def kill(self, service: str, number: signal.Signals = signal.SIGKILL) -> list[int]:
@@ -163,6 +174,12 @@ class Stack:
         blocked = [line for line in self.log_lines() if "Loop blocked" in line]
         assert not blocked, "\n".join(blocked)
 
+    def _asked(self, socket: Path, command: str, **arguments: object) -> list[dict[str, object]]:
+        try:
+            return [dict(row) for row in ask(socket, command, **arguments)]
+        except AskError as error:
+            raise RuntimeError(f"{command}: {error}") from error
+
 
 def is_alive(pid: int) -> bool:
     """Tell whether a process runs; a zombie does not."""
@@ -173,9 +190,26 @@ def is_alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
+@functools.cache  # four processes; the answer stays the same
 def can_have_own_users() -> bool:
     """Tell whether the services can run as users of their own here."""
     return not readers.obstacle(readers.interpreter())
+
+
+def _keep_secrets(plan: Plan) -> None:
+    """Give a server the signing key and the hash that all servers of this test run have: it makes those that lack."""
+    hashed, key = _secrets()
+    lines = "".join(f"{user}:{{ARGON2ID}}{hashed}\n" for user in plan.users)
+    for path, content in ((plan.passwords, lines.encode()), (plan.dkim_key, key)):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(0o600)
+            path.write_bytes(content)
+
+
+@functools.cache
+def _secrets() -> tuple[str, bytes]:
+    return argon2.PasswordHasher().hash(PASSWORD), keys.dkim_key()
 
 
 def id_of(reply: str) -> str:

@@ -1,14 +1,16 @@
 """Mail through the whole of Columba to real next hops: what the client hears is what happened."""
 
+import contextlib
 import smtplib
 import ssl
 import time
+from collections.abc import Iterator
 from email.message import EmailMessage
 
 import pytest
 
 from tests.fakes.stack import Options, Stack, id_of, wait_log
-from tests.peers.all import Peers
+from tests.peers.all import Peers, open_folder
 from tests.peers.hop import Hop, Step
 from tests.peers.opendkim import verify
 from tests.peers.process import wait_until
@@ -22,13 +24,52 @@ def start(peers: Peers, options: Options) -> Stack:
     return peers.keep(Stack(peers.folder / "columba", options))
 
 
-def with_hop(peers: Peers) -> tuple[Stack, Hop]:
-    hop = peers.hop()
-    return start(peers, Options(relay=f"127.0.0.1:{hop.port}")), hop
+class Relaying:
+    """A server that relays to a hop."""
+
+    def __init__(self, peers: Peers, trusted: str) -> None:
+        self.hop = peers.hop()
+        more = "auth_failure_delay = 100 msecs\n"
+        options = Options(relay=f"127.0.0.1:{self.hop.port}", trusted=trusted, more=more)
+        self.stack = start(peers, options)
+
+    def clean(self) -> None:
+        """Leave nothing to the next test: no steps, no transactions, no queued mail."""
+        self.hop.plain()
+        if self.stack.queue():
+            self.stack.columbadm("queue", "delete", "-A", "--yes")
+        self.stack.wait_queue(0)
+        self.hop.transactions.clear()
 
 
-def test_250_comes_after_the_hop_has_said_250(peers: Peers) -> None:
-    stack, hop = with_hop(peers)
+@pytest.fixture(scope="module")
+def one_trusting() -> Iterator[Relaying]:
+    with open_folder() as folder, contextlib.ExitStack() as stack:
+        yield Relaying(Peers(folder, stack), "127.0.0.0/8")
+
+
+@pytest.fixture(scope="module")
+def one_strict() -> Iterator[Relaying]:
+    with open_folder() as folder, contextlib.ExitStack() as stack:
+        yield Relaying(Peers(folder, stack), "")
+
+
+@pytest.fixture
+def trusting(one_trusting: Relaying) -> Iterator[tuple[Stack, Hop]]:
+    """Give a server that trusts us, and the hop that it relays to."""
+    yield one_trusting.stack, one_trusting.hop
+    one_trusting.clean()
+
+
+@pytest.fixture
+def strict(one_strict: Relaying) -> Iterator[tuple[Stack, Hop]]:
+    """Give a server that trusts nobody, and the hop that it relays to."""
+    yield one_strict.stack, one_strict.hop
+    one_strict.clean()
+
+
+def test_250_comes_after_the_hop_has_said_250(trusting: tuple[Stack, Hop]) -> None:
+    stack, hop = trusting
     hop.once("dot", Step("250 2.0.0 kept as 4711", delay_s=1.0))
     began = time.monotonic()
     talk = swaks(stack.ports["smtp"], recipients=OUTSIDE)
@@ -43,8 +84,8 @@ def test_250_comes_after_the_hop_has_said_250(peers: Peers) -> None:
 
 
 @pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "dot"])
-def test_a_refusal_of_the_hop_reaches_the_client(peers: Peers, stage: str) -> None:
-    stack, hop = with_hop(peers)
+def test_a_refusal_of_the_hop_reaches_the_client(trusting: tuple[Stack, Hop], stage: str) -> None:
+    stack, hop = trusting
     hop.always(stage, Step("550 5.7.1 not this one"))
     talk = swaks(stack.ports["smtp"], recipients=OUTSIDE)
     assert talk.final.startswith("550 5.7.1"), talk.transcript
@@ -53,8 +94,8 @@ def test_a_refusal_of_the_hop_reaches_the_client(peers: Peers, stage: str) -> No
     assert stack.queue() == []
 
 
-def test_a_temporary_failure_is_queued_and_delivered_later(peers: Peers) -> None:
-    stack, hop = with_hop(peers)
+def test_a_temporary_failure_is_queued_and_delivered_later(trusting: tuple[Stack, Hop]) -> None:
+    stack, hop = trusting
     hop.once("rcpt", Step("450 4.2.0 come back"))
     talk = swaks(stack.ports["smtp"], recipients=OUTSIDE)
     assert talk.status == 0, talk.transcript
@@ -81,8 +122,8 @@ def test_a_stranger_cannot_relay_and_hears_4xx_for_a_4xx(peers: Peers) -> None:
     assert len(hop.taken()) == 1
 
 
-def test_local_mail_is_in_the_maildir_before_250(peers: Peers) -> None:
-    stack = start(peers, Options(trusted=""))
+def test_local_mail_is_in_the_maildir_before_250(strict: tuple[Stack, Hop]) -> None:
+    stack, _ = strict
     talk = swaks(stack.ports["smtp"], recipients=stack.user)
     assert talk.status == 0, talk.transcript
     (mail,) = stack.mails()
@@ -93,9 +134,10 @@ def test_local_mail_is_in_the_maildir_before_250(peers: Peers) -> None:
 
 
 @pytest.mark.parametrize("port", ["submission", "submissions"])
-def test_submission_wants_a_password_and_signs(peers: Peers, port: str) -> None:
-    hop = peers.hop()
-    stack = start(peers, Options(relay=f"127.0.0.1:{hop.port}", trusted=""))
+def test_submission_wants_a_password_and_signs(
+    strict: tuple[Stack, Hop], peers: Peers, port: str
+) -> None:
+    stack, hop = strict
     context = ssl.create_default_context(cafile=str(stack.plan.certificate))
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = "me@sender.test", OUTSIDE, "signed"
@@ -120,8 +162,8 @@ def test_submission_wants_a_password_and_signs(peers: Peers, port: str) -> None:
     assert verdict.passed, verdict.text
 
 
-def test_two_recipients_two_ends(peers: Peers) -> None:
-    stack, hop = with_hop(peers)
+def test_two_recipients_two_ends(trusting: tuple[Stack, Hop]) -> None:
+    stack, hop = trusting
     hop.always("rcpt", Step("550 5.1.1 unknown"), "bad@outside.test")
     talk = swaks(stack.ports["smtp"], recipients="good@outside.test,bad@outside.test")
     assert talk.status == 0, talk.transcript
@@ -132,8 +174,10 @@ def test_two_recipients_two_ends(peers: Peers) -> None:
     assert b"bad@outside.test" in bounce.message
 
 
-def test_a_hop_that_closes_after_the_dot_leaves_no_second_copy_soon(peers: Peers) -> None:
-    stack, hop = with_hop(peers)
+def test_a_hop_that_closes_after_the_dot_leaves_no_second_copy_soon(
+    trusting: tuple[Stack, Hop],
+) -> None:
+    stack, hop = trusting
     hop.once("dot", Step(close=True))
     talk = swaks(stack.ports["smtp"], recipients=OUTSIDE)
     assert talk.status == 0, talk.transcript

@@ -21,21 +21,22 @@ def command(folder: Path) -> list[str]:
     return [sys.executable, "-m", "columba.master.dev", "--var", str(folder / "var"), *ports]
 
 
-def test_two_runs_show_two_mails_each(peers: Peers) -> None:
-    for times in (1, 2):
-        done = run([*command(peers.folder), "--once"], 90)
-        assert done.returncode == 0, done.stdout
-        assert len(re.findall(r"^A mail .*: 250 ", done.stdout, re.MULTILINE)) == 2, done.stdout
-        assert done.stdout.count("Delivered: ") == 2
-        assert done.stdout.rstrip().endswith("stopped")
-        kept = sorted((peers.folder / "var" / "elsewhere").glob("*.eml"))
-        assert len(kept) == times
-        assert b"DKIM-Signature: " in kept[-1].read_bytes()
-        mailbox = peers.folder / "var" / "mail" / "columba.test" / "ann" / "new"
-        assert len(list(mailbox.iterdir())) == times
+def shows_two_mails(output: str, folder: Path, times: int) -> None:
+    """Check what a run shows and keeps; times: how many runs there were in this folder."""
+    assert len(re.findall(r"^A mail .*: 250 ", output, re.MULTILINE)) == 2, output
+    assert output.count("Delivered: ") == 2
+    assert output.rstrip().endswith("stopped")
+    kept = sorted((folder / "var" / "elsewhere").glob("*.eml"))
+    assert len(kept) == times
+    assert b"DKIM-Signature: " in kept[-1].read_bytes()
+    mailbox = folder / "var" / "mail" / "columba.test" / "ann" / "new"
+    assert len(list(mailbox.iterdir())) == times
 
 
-def test_ctrl_c_ends_it_with_all_processes(peers: Peers) -> None:
+def test_two_runs_show_two_mails_each_and_ctrl_c_ends_all_processes(peers: Peers) -> None:
+    done = run([*command(peers.folder), "--once"], 90)
+    assert done.returncode == 0, done.stdout
+    shows_two_mails(done.stdout, peers.folder, 1)
     program = peers.keep(Program(command(peers.folder), peers.folder, "make-run"))
     program.wait_ready(lambda: "Ctrl-C ends it" in program.output(), 60)
     pid_file = peers.folder / "var" / "run" / "master.pid"
@@ -46,6 +47,7 @@ def test_ctrl_c_ends_it_with_all_processes(peers: Peers) -> None:
     assert program.wait(60) == 0
     wait_until(lambda: not any(map(is_alive, (master, *children))), "the end of all", 10)
     assert not pid_file.exists()
+    shows_two_mails(program.output(), peers.folder, 2)
 
 
 def children_of(pid: int) -> list[int]:
