@@ -249,6 +249,10 @@ class _Parser:
         in_angle = self._angle is not None and not self._is_closed
         if mark == "<" and self._angle is None and self._after_at is None:
             self._angle = []
+        elif mark == "<" and self._angle is None and self._after_at is not None:
+            # A name with an "@" in it needs quotes, which many forget: what stands in brackets is the address.
+            self._before += [_Token(_Kind.WORD, "@"), *self._after_at]
+            self._after_at, self._angle, self._is_clean = None, [], False
         elif mark == ">" and in_angle:
             self._is_closed = True
             self._late: list[_Token] = []

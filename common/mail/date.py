@@ -22,7 +22,7 @@ _ZONES: Final = {
 _COMMENT: Final = re.compile(r"\((?:[^()\\]|\\.)*\)")
 _DATE: Final = re.compile(
     r"\s*(?:[A-Za-z]{3,9}\s*,?\s*)?(\d{1,2})[\s-]+([A-Za-z]{3})[A-Za-z]*[\s-]+(\d{2,4})\s*,?\s+"
-    r"(\d{1,2})\s*:\s*(\d{1,2})(?:\s*:\s*(\d{1,2})(?:\.\d{1,9})?)?\s*([+-]\d{4}|[A-Za-z]{1,5})?\s*"
+    r"(\d{1,2})\s*:\s*(\d{1,2})(?:\s*:\s*(\d{1,2})(?:\.\d{1,9})?)?\s*([+-]\d{4}|[A-Za-z]{1,5})?(?:\s.*)?"
 )
 _MAX_LENGTH: Final = 200
 
@@ -39,8 +39,8 @@ def format_date(wall_s: float) -> str:
 def parse_date(text: str) -> datetime | None:
     """Return the date-time of a Date field, aware of its zone, or None. Never raises.
 
-    A wrong name of the day is overlooked; a leap second is the second before it; no zone or "-0000"
-    means UTC.
+    A wrong name of the day is overlooked, and words behind the zone; a leap second is the second before it; no zone
+    or "-0000" means UTC.
     """
     if len(text) > _MAX_LENGTH:
         return None

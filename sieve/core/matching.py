@@ -40,9 +40,12 @@ Values = Callable[[Run], Sequence[str]]
 
 
 def taken(part: AddressPart, reading: Reading, delimiters: str) -> str | None:
-    """Return a part of what was read in a field; only :all has what is no address (RFC 5228 §2.7.4)."""
+    """Return a part of what was read in a field; only :all has what is no address (RFC 5228 §2.7.4).
+
+    An empty field is empty in all its parts.
+    """
     if isinstance(reading, str):
-        return reading if part is ALL_PART else None
+        return reading if part is ALL_PART or not reading else None
     return part.take(reading.local, reading.domain, delimiters)
 
 

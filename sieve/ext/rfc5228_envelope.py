@@ -6,7 +6,13 @@ Pure. A null sender has one empty value for every address part. An unreadable ad
 from collections.abc import Sequence
 from typing import Final
 
-from columba.sieve.core.matching import ADDRESS_TAGS, MATCH_TAGS, chosen_address_part, value_test
+from columba.sieve.core.matching import (
+    ADDRESS_PART,
+    ADDRESS_TAGS,
+    MATCH_TAGS,
+    chosen_address_part,
+    value_test,
+)
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.stage import ENVELOPE, Stage
@@ -17,6 +23,7 @@ from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text
 
 _PARTS: Final = frozenset({"from", "to", "auth"})
+_ADDRESSES: Final = frozenset({"from", "to"})
 # RFC 6009 §2, §4: parts that other extensions bring.
 _MORE_PARTS: Final = {
     "envelope-dsn": {"notify", "orcpt", "ret", "envid"},
@@ -36,6 +43,16 @@ def build_envelope(compiler: Compiler, bound: Bound) -> Code | None:
             return None
         if name is not None and name.lower() == "to" and compiler.stage is Stage.MAIL:
             compiler.error(node.at, "the envelope part 'to' is not known in the mail stage")
+            return None
+        if (
+            name is not None
+            and name.lower() not in _ADDRESSES
+            and (tag := bound.in_group(ADDRESS_PART))
+        ):
+            text_of_error = (
+                f"the address part :{tag.tag.name} goes with no '{name}' of the envelope"
+            )
+            compiler.error(tag.at, text_of_error)
             return None
         parts.append(text)
     address_part = chosen_address_part(bound)

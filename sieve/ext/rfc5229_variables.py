@@ -4,6 +4,7 @@ Pure. References in strings are read by lang/strings.py; match variables are set
 """
 
 import re
+from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
 from columba.sieve.core.matching import MATCH_TAGS, value_test
@@ -19,6 +20,8 @@ from columba.sieve.run.values import truncate
 
 GLOBAL: Final = "global."
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
+_UPPER: Final = str.maketrans(ascii_lowercase, ascii_uppercase)
 _WILDCARD: Final = re.compile(r"([*?\\])")
 
 
@@ -32,16 +35,20 @@ def _quote_wildcard(value: str, limit: int) -> str:
     return short[:-1] if backslashes % 2 else short
 
 
-def _capitals(first: str, value: str) -> str:
-    return first + value[1:]
+def _lower(text: str) -> str:
+    return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
-# RFC 5229 §4.1
+def _upper(text: str) -> str:
+    return text.upper() if text.isascii() else text.translate(_UPPER)
+
+
+# RFC 5229 §4.1; case is that of ASCII alone.
 _MODIFIERS: Final = (
-    ("lower", Modifier(40, lambda value, limit: truncate(value.lower(), limit))),
-    ("upper", Modifier(40, lambda value, limit: truncate(value.upper(), limit))),
-    ("lowerfirst", Modifier(30, lambda v, limit: truncate(_capitals(v[:1].lower(), v), limit))),
-    ("upperfirst", Modifier(30, lambda v, limit: truncate(_capitals(v[:1].upper(), v), limit))),
+    ("lower", Modifier(40, lambda value, limit: truncate(_lower(value), limit))),
+    ("upper", Modifier(40, lambda value, limit: truncate(_upper(value), limit))),
+    ("lowerfirst", Modifier(30, lambda v, limit: truncate(_lower(v[:1]) + v[1:], limit))),
+    ("upperfirst", Modifier(30, lambda v, limit: truncate(_upper(v[:1]) + v[1:], limit))),
     ("quotewildcard", Modifier(20, _quote_wildcard)),
     ("length", Modifier(10, lambda value, limit: str(len(value)))),
 )

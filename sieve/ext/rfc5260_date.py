@@ -20,7 +20,7 @@ from columba.sieve.run.code import Code
 from columba.sieve.run.state import Run
 from columba.sieve.run.values import Text
 
-_ZONE: Final = re.compile(r"([+-])(\d\d)([0-5]\d)")
+_ZONE: Final = re.compile(r"([+-])(\d\d)(\d\d)")
 _JULIAN_OFFSET: Final = 678_576  # day 1 of datetime's count is 0001-01-01; MJD 0 is 1858-11-17
 _DAY_NAMES: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTH_NAMES: Final = (
@@ -86,13 +86,12 @@ def build_date(compiler: Compiler, bound: Bound) -> Code | None:
         return None
 
     def values(run: Run) -> Sequence[str]:
-        found: list[str] = []
-        for field in fields(run):
+        # Of several fields the first one counts, whether it holds a date or not.
+        for field in fields(run)[:1]:
             when = parse_date(field.text.rpartition(";")[2])
             value = part(run, when) if when is not None else None
-            if value is not None:
-                found.append(value)
-        return found
+            return () if value is None else (value,)
+        return ()
 
     return value_test(compiler, bound, values, bound.strings(2))
 

@@ -22,6 +22,7 @@ _TOKEN: Final = re.compile(
     (?P<SPACE>     (?:[ \t\r\n]+ | \#[^\n]* )+ )
   | (?P<COMMENT>   /\* )
   | (?P<TEXT>      [tT][eE][xX][tT]: (?=[ \t]*(?:\#[^\n]*)?\r?\n) )
+  | (?P<UNTEXT>    [tT][eE][xX][tT]:[ \t]* )
   | (?P<IDENTIFIER>[A-Za-z_][A-Za-z0-9_]* )
   | (?P<TAG>       :[A-Za-z_][A-Za-z0-9_]* )
   | (?P<NUMBER>    [0-9]+[KkMmGg]? )
@@ -30,8 +31,7 @@ _TOKEN: Final = re.compile(
   | (?P<LBRACE>   \{ ) | (?P<RBRACE>   \} )
   | (?P<LBRACKET> \[ ) | (?P<RBRACKET> \] )
   | (?P<LPAREN>   \( ) | (?P<RPAREN>   \) )
-  | (?P<NUL>      \x00+ )
-  | (?P<GARBAGE>  [^ \t\r\n\#/A-Za-z0-9_:";,{}\[\]()\x00]+ | [/:] )
+  | (?P<GARBAGE>  [^ \t\r\n\#/A-Za-z0-9_:";,{}\[\]()]+ | [/:] )
     """,
     re.VERBOSE,
 )
@@ -81,19 +81,19 @@ class Lexer:
             return Token(GARBAGE, self._text[at], 0, at, at + 1)
         kind, text, end = match.lastgroup or "", match[0], match.end()
         if kind == "SPACE":
-            return Token("", "", 0, at, end)
+            return self._comment_checked(at, end)
         if kind == "COMMENT":
             return self._comment(at)
         if kind == "TEXT":
             return self._multi_line(at, end)
+        if kind == "UNTEXT":
+            return self._broken(at, end, "invalid character after 'text:'")
         if kind == "QUOTED":
             return self._quoted(at)
         if kind in ("IDENTIFIER", "TAG"):
             return self._word(kind, text, at)
         if kind == "NUMBER":
             return self._number(text, at)
-        if kind == "NUL":
-            return self._broken(at, end, "found a NUL character in the script")
         if kind == GARBAGE:
             shown = "".join(c if c.isprintable() else "?" for c in text[:20])
             self._log.add(at, f"unexpected character(s) '{shown}'")
@@ -107,7 +107,13 @@ class Lexer:
         end = self._text.find("*/", at + 2)
         if end < 0:
             return self._broken(at, len(self._text), "the comment that begins here is never closed")
-        return Token("", "", 0, at, end + 2)
+        return self._comment_checked(at, end + 2)
+
+    def _comment_checked(self, at: int, end: int) -> Token:
+        """Skip blanks and comments, which may hold anything but NUL (RFC 5228 §8.1)."""
+        if "\x00" in self._text[at:end]:
+            return self._broken(at, end, "found a NUL character in a comment")
+        return Token("", "", 0, at, end)
 
     def _word(self, kind: str, text: str, at: int) -> Token:
         end = at + len(text)

@@ -23,12 +23,11 @@ Reading = Mailbox | str
 
 
 def read_addresses(field: Field) -> Sequence[Reading]:
-    """Return the mailboxes in a field; its text if it holds something else than addresses."""
+    """Return the mailboxes in a field; its text, which may be empty, if it holds something else than addresses."""
     boxes = parse_mailboxes(field.value)
     if boxes:
         return boxes
-    text = field.unfolded
-    return (decode_words(text),) if text else ()
+    return (decode_words(field.unfolded),)
 
 
 class Message:

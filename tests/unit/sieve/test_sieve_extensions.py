@@ -21,6 +21,7 @@ from columba.sieve.run.envelope import Envelope, Path
 from columba.sieve.run.message import message_of
 from columba.sieve.run.notify import notice_of
 from columba.sieve.run.vacation import reply_to
+from tests.fakes.sieve import errors_of
 
 PIECES = (
     b"From: a@example.com\r\n", b"Subject: ", b"Date: Sun, 01 Mar 2026 00:15:07 +0100\r\n",
@@ -131,3 +132,11 @@ def test_any_message_can_be_looked_at(header: bytes, body: bytes) -> None:
                 reply_to(machine.run, message, action, "host", "id")
             if isinstance(action, Notify):
                 notice_of(machine.run, message, action, "p@example.com", "host", "id")
+
+
+@pytest.mark.parametrize("part", ["auth", "envid", "notify"])
+def test_what_is_no_address_of_the_envelope_has_no_address_parts(part: str) -> None:
+    """RFC 6009 §2, and the login, which may look like anything."""
+    text = f'require ["envelope", "envelope-dsn"]; if envelope :domain "{part}" "x" {{ keep; }}'
+    assert errors_of(text) == (f"the address part :domain goes with no '{part}' of the envelope",)
+    assert isinstance(compile_script(text.replace(":domain", "").encode(), "a", Stage.DATA), Script)

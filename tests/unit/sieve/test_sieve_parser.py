@@ -83,7 +83,10 @@ def test_comments_are_blanks() -> None:
         'keep "never closed;',
         "keep /* never closed",
         "keep text:\nnever closed",
-        "keep \x00; stop;",
+        'keep "\x00"; stop;',
+        "# \x00\nkeep; stop;",
+        "/* \x00 */ keep; stop;",
+        "keep text: a\nb; stop;",
         "foo []; stop;",
         "foo" + ' "a"' * 33 + "; stop;",
         "if true {" * 32 + "keep;" + "}" * 32 + " stop;",
@@ -115,6 +118,7 @@ def test_limits_are_reached_without_an_error(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "count"),
     [
+        ("keep \x00; stop;", 2),  # as of all that begins no token
         ("foo [; stop;", 2),  # no string, and no bracket that closes
         ("if anyof () { keep; }", 2),
         ("if anyof (, true) { keep [; }", 4),

@@ -70,6 +70,13 @@ def test_other_lists_say_so(value: bytes, addresses: list[str]) -> None:
     assert not found.is_clean
 
 
+def test_a_name_with_an_at_sign_is_no_address() -> None:
+    """Many write it without quotes; what counts is the address in brackets, whatever the name says."""
+    found = parse_addresses(b"info@bank.example <x@evil.example>, a@b (c) d@e <f@g>")
+    assert [box.address for box in found.mailboxes] == ["x@evil.example", "f@g"]
+    assert found.mailboxes[0].display == "info@bank.example" and not found.is_clean
+
+
 def test_groups() -> None:
     value = b"Undisclosed recipients:;, A Group(Some people):Chris <c@public.example>, joe@example.org;, x@y.example"
     found = parse_addresses(value)
