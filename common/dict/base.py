@@ -1,8 +1,8 @@
 """What every dict offers: values that scripts set and count, each with its time to live.
 
-A dict that can't answer raises UnavailableError: a value that could not be read is never taken for a missing one.
-Keys and values are text; a number is its decimal text. Times to live are whole seconds, 0 is for ever. What has
-expired is not there.
+Pure: a protocol. A dict that can't answer raises UnavailableError: a value that could not be read is never taken for a
+missing one. Keys and values are text; a number is its decimal text, of at most NUMBER_MAX characters. Times to live are
+whole seconds, 0 is for ever. What has expired is not there.
 
 `commit` is how lasting effects of a script are done (promises: Effects of scripts): all changes and the mark in one
 step, or nothing; a mark that was seen before leaves everything as it is. So a commit whose answer was lost can be
@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 KEY_MAX: Final = 1024  # characters
 VALUE_MAX: Final = 64 * 1024  # characters
+NUMBER_MAX: Final = 18  # characters, a sign included: what every store can add to
 MARK_S: Final = 7 * 86400  # how long a mark is remembered: longer than a queue keeps a mail
 
 
@@ -76,3 +77,11 @@ class Dict(Protocol):
     def close(self) -> None:
         """Let go of files and connections."""
         ...
+
+
+def number(value: str | None) -> int:
+    """Return the number that a value is, 0 if it is none."""
+    text = value or ""
+    digits = text.removeprefix("-")
+    is_number = len(text) <= NUMBER_MAX and digits.isascii() and digits.isdecimal()
+    return int(text) if is_number else 0

@@ -9,10 +9,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from columba.common.dict.base import MARK_S, Add, Change, Put
+from columba.common.dict.base import MARK_S, Add, Change, Put, number
 
 LIMIT: Final = 100_000
-_DIGITS: Final = 18  # what a value of 64 bits holds for certain
 MARKS: Final = "\0mark/"
 
 
@@ -84,11 +83,3 @@ class MemoryDict:
         self._entries[key] = value, until_s
         while len(self._entries) > self._limit:
             self._entries.popitem(last=False)
-
-
-def number(value: str | None) -> int:
-    """Return the number that a value is, 0 if it is none."""
-    text = value or ""
-    digits = text.removeprefix("-")
-    is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS
-    return int(text) if is_number else 0

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from columba.common.dict.base import MARK_S, Add, Change, Drop, Put
-from columba.common.dict.memory import MARKS, number
+from columba.common.dict.base import MARK_S, Add, Change, Drop, Put, number
+from columba.common.dict.memory import MARKS
 from columba.common.errors import UnavailableError
 from columba.common.off_loop import OffLoop
 

@@ -211,13 +211,14 @@ def _check_tables(resolver: Resolver) -> None:
 
 
 def _check_sieve_files(resolver: Resolver) -> None:
-    """The dict of our own marks must be there; secrets and external lists must be readable files."""
+    """The dicts that settings name must be there; secrets and external lists must be readable files."""
     settings = thaw(SieveSettings, resolver.settings("sieve"))
     values = {**resolver.root.values, **resolver.service_section("sieve").values}
     try:
-        if settings.sieve_state_dict not in settings.dict:
-            name = settings.sieve_state_dict
-            raise ConfigError(f"sieve_state_dict: there is no dict {name!r}")
+        for key in ("sieve_state_dict", "sieve_metadata_dict"):
+            name = getattr(settings, key)
+            if name and name not in settings.dict:
+                raise ConfigError(f"{key}: there is no dict {name!r}")
         read_secrets(settings.srs_secret_file)
     except ConfigError as error:
         raise values[error.text.partition(":")[0]].error(error.text) from error

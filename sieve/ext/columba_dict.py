@@ -6,15 +6,14 @@ The run itself sees what it has written.
 
 from typing import Final
 
+from columba.common.dict.base import VALUE_MAX, number
 from columba.sieve.ext.columba_parts import (
     AS_TAG,
-    VALUE_MAX,
     affect,
     dict_name,
     found_value,
     key_of,
     need,
-    number_of,
     put_result,
     result_variable,
 )
@@ -118,7 +117,7 @@ def build_increment(compiler: Compiler, bound: Bound) -> Code | None:
         wanted = key_of(run, key, place)
         answer = need((yield DictGet(name, wanted)), f"dict '{name}'", place)
         run_increment(run)
-        sum_ = number_of(written(run.effects, name, wanted, found_value(answer)))
+        sum_ = number(written(run.effects, name, wanted, found_value(answer)))
         put_result(run, variable, str(sum_), place)
         return GO
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from columba.common.dict.base import number
 from columba.sieve.ext.columba_parts import (
     AS_TAG,
     DICT_TAG,
@@ -17,7 +18,6 @@ from columba.sieve.ext.columba_parts import (
     found_value,
     key_of,
     need,
-    number_of,
     put_result,
     result_variable,
 )
@@ -89,13 +89,13 @@ def build_greylist(compiler: Compiler, bound: Bound) -> Code | None:
         assert isinstance(answer, Each)
         passed, count = (found_value(need(a, f"dict '{name}'", place)) for a in answer.answers)
         if passed is not None:
-            if now - number_of(passed) > times.lifetime // _REFRESH:
+            if now - number(passed) > times.lifetime // _REFRESH:
                 _pass(run, name, wanted, times, place)
             return False
-        if times.after and number_of(count) >= times.after:
+        if times.after and number(count) >= times.after:
             return False
         asked = DictNew(name, f"grey/first/{wanted}", str(now), times.window)
-        first = number_of(found_value(need((yield asked), f"dict '{name}'", place)))
+        first = number(found_value(need((yield asked), f"dict '{name}'", place)))
         left = times.delay - (now - first)
         put_result(run, variable, str(max(0, left)), place)
         if left > 0:

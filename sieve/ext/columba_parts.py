@@ -6,6 +6,7 @@ Pure.
 import re
 from typing import Final
 
+from columba.common.dict.base import KEY_MAX
 from columba.sieve.ext.rfc5229_variables import store, variable_name
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
@@ -22,8 +23,6 @@ DEFAULT_DICT: Final = "default"
 AS_TAG: Final = Tag("as", takes=Kind.STRING)
 DICT_TAG: Final = Tag("dict", takes=Kind.STRING)
 EFFECTS: Final = 64  # that one run may have
-KEY_MAX: Final = 1024  # characters
-VALUE_MAX: Final = 64 * 1024
 _TIME: Final = re.compile(r"([0-9]{1,9})\s*(s|m|h|d|w|)")
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -82,13 +81,6 @@ def need(answer: Answer, what: str, place: Position) -> Answer:
 def found_value(answer: Answer) -> str | None:
     """Return the value of Found, else None."""
     return answer.value if isinstance(answer, Found) else None
-
-
-def number_of(value: str | None) -> int:
-    """Return the number that a dict has, 0 if it is none."""
-    text = value or ""
-    digits = text.removeprefix("-")
-    return int(text[:20]) if digits.isascii() and digits.isdecimal() else 0
 
 
 def seconds_of(text: str) -> int | None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from columba.common.dict.base import number
 from columba.sieve.ext.columba_parts import (
     AS_TAG,
     DICT_TAG,
@@ -17,7 +18,6 @@ from columba.sieve.ext.columba_parts import (
     found_value,
     key_of,
     need,
-    number_of,
     put_result,
     result_variable,
     seconds_of,
@@ -80,9 +80,9 @@ def build_ratelimit(compiler: Compiler, bound: Bound) -> Code | None:
         answer = yield Several((first or DictGet(name, at(0)), DictGet(name, at(-1))))
         assert isinstance(answer, Each)
         now, before = (found_value(need(a, f"dict '{name}'", place)) for a in answer.answers)
-        here = number_of(written(run.effects, name, at(0), now))
+        here = number(written(run.effects, name, at(0), now))
         here += 0 if counts_tries else amount
-        sum_ = estimate(number_of(before), here, past / period_s)
+        sum_ = estimate(number(before), here, past / period_s)
         is_over = sum_ > count
         if not is_over and not counts_tries:
             effect = Effect("add", at(0), name, amount=amount, expires_s=2 * period_s)

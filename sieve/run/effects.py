@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from columba.common.dict.base import number
+
 MARKS: Final = ""  # the dict of this server's own marks: duplicates, replies sent
 
 
@@ -34,6 +36,5 @@ def written(effects: Iterable[Effect], dict: str, key: str, known: str | None) -
             case "unset":
                 value = None
             case "add":
-                is_number = value is not None and value.removeprefix("-").isdecimal()
-                value = str((int(value or "0") if is_number else 0) + effect.amount)
+                value = str(number(value) + effect.amount)
     return value

@@ -122,6 +122,15 @@ async def test_a_mark_is_committed_once(store: Dict) -> None:
     assert [await store.get(k, T) for k in ("a", "n", "gone")] == ["1", "4", None]
 
 
+@pytest.mark.parametrize("value", ["9" * 19, "9" * 5000, "-", "1.5", "\u0663", " 7"])
+async def test_what_is_no_number_counts_as_none(store: Dict, value: str) -> None:
+    """Also one that is too long to be added to: a script may have set whatever it likes."""
+    await store.set("n", value, T)
+    assert await store.increment("n", 2, T) == 2
+    await store.set("n", "-" + "9" * 16, T)
+    assert await store.increment("n", -1, T) == -(10**16)
+
+
 async def test_no_increment_is_lost(store: Dict) -> None:
     numbers = await asyncio.gather(*[store.increment("n", 1, T) for _ in range(50)])
     assert sorted(numbers) == list(range(1, 51))

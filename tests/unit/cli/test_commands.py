@@ -99,6 +99,7 @@ def test_config_check_looks_into_the_files_that_are_named(conf: Path, tmp_path: 
     ("more", "line", "words"),
     [
         ("sieve_state_dict = nope", 19, "sieve_state_dict: there is no dict 'nope'"),
+        ("sieve_metadata_dict = nope", 19, "sieve_metadata_dict: there is no dict 'nope'"),
         ("srs_secret_file = /no/srs", 19, "srs_secret_file: can't open /no/srs"),
         ("sieve_list staff {\n  file = /no/staff\n}", 19, "sieve_list staff: can't open /no/staff"),
     ],
