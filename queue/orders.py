@@ -57,19 +57,7 @@ def order(command: str, request: Mapping[str, object], now_s: float) -> Change:
 def released(record: Record) -> Record:
     """Return the record with nothing held, and due as soon as its other times allow."""
     people = [
-        Recipient(
-            number=p.number,
-            spec=p.spec,
-            hold_n=p.hold_n + 1,
-            reply=p.reply,
-            at_s=p.at_s,
-            doubt_s=p.doubt_s,
-            notices=p.notices,
-            noticed=p.noticed,
-            extra=p.extra,
-        )
-        for p in record.pending
-        if p.hold
+        msgspec.structs.replace(p, hold="", hold_n=p.hold_n + 1) for p in record.pending if p.hold
     ]
     return outcome.held(with_recipients(record, people), "") if record.hold or people else record
 
