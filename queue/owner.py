@@ -215,7 +215,7 @@ class Owners:
         lease = leases.decode(found.data)
         if lease.holder not in {"", self._node.name}:
             return None  # another node adopted it, and holds it or has left it to go stale
-        if lease.holder and not self._node.knows(lease.life):
+        if lease.holder and not await self._knows(lease.life):
             raise CloneError(f"lease {owner} is held in our name by a life that is not ours")
         taken = leases.taken(lease, self._node.name, self._node.life)
         return await self._write(taken, found.etag, began_ns)
@@ -257,7 +257,7 @@ class Owners:
             found = leases.decode((await self._store.get(leases.key_of(holding.owner))).data)
         except NotFoundError:
             return
-        if found.holder == self._node.name and not self._node.knows(found.life):
+        if found.holder == self._node.name and not await self._knows(found.life):
             raise CloneError(
                 f"lease {holding.owner} was taken in our name by a life that is not ours"
             )
@@ -311,6 +311,9 @@ class Owners:
         if self._held.get(holding.owner) is holding:
             del self._held[holding.owner]
             self.on_loss(holding.owner)
+
+    async def _knows(self, life: str) -> bool:
+        return await self._off_loop.run(_LOCAL_S, self._node.knows, life)
 
     async def _lock(self, owner: str) -> bool:
         return await self._off_loop.run(_LOCAL_S, self._node.lock, owner)
