@@ -4,7 +4,6 @@ Each order is for this process. Away means: no mail is taken, no try is begun, n
 come back or to start anew. Tries that are under way are waited for, so that nothing of them is left in doubt.
 """
 
-import asyncio
 from collections import Counter
 from typing import Final
 
@@ -18,7 +17,6 @@ from columba.queue.stock import Stock
 
 PREFIX: Final = "cluster-"
 _LANDING_S: Final = 45.0
-_LOOK_S: Final = 0.1
 
 
 class Cluster:
@@ -84,12 +82,9 @@ class Cluster:
         """Let tries land, then give every lease away for whoever wants it at once."""
         self._owners.is_away = True
         self._runs.is_paused = True
-        schedule = self._stock.schedule
-        for _ in range(int(_LANDING_S / _LOOK_S)):
-            if not schedule.in_flight:
-                break
-            await asyncio.sleep(_LOOK_S)
+        await self._runs.landed(_LANDING_S)
         rows: list[Row] = []
+        schedule = self._stock.schedule
         flying = Counter(owner_of(key) for key in schedule if schedule.is_flying(key))
         for owner in self._owners.owners:
             count = await self._stock.load_owner(owner)

@@ -5,11 +5,12 @@ room of its own: it goes on when every try hangs, when no sieve-filter is there,
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Final, Protocol
+from contextlib import suppress
+from typing import Final
 
 from columba.common.errors import ColumbaError
 from columba.queue.attempt import Attempts, Next
+from columba.queue.settle import Spawn
 from columba.queue.shelf import owner_of
 from columba.queue.stock import Stock
 
@@ -18,14 +19,6 @@ _ERROR_S: Final = 10.0
 _CRASH_S: Final = 60.0
 _WATCH_S: Final = 2.0
 _WATCHED: Final = 50
-
-
-class Spawn(Protocol):
-    """Runs work beside everything else, and holds it."""
-
-    def __call__(self, work: Coroutine[object, object, None], what: str) -> object:
-        """Begin the work."""
-        ...
 
 
 class Runs:
@@ -60,6 +53,16 @@ class Runs:
                 self._watched += 1
                 self._spawn(self._watch(key), "deadline")
             await asyncio.sleep(_WATCH_S)
+
+    async def landed(self, timeout_s: float) -> bool:
+        """Wait until no try is under way; tell whether that came in time. Every end of one wakes us."""
+        schedule, wake = self._stock.schedule, self._stock.wake
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while schedule.in_flight:
+                    wake.clear()
+                    await wake.wait()
+        return not schedule.in_flight
 
     async def _watch(self, key: str) -> None:
         try:

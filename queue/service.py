@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from columba.common.admin import AdminServer, Row
-from columba.common.clock import SystemClock
+from columba.common.clock import SystemClock, left_s
 from columba.common.errors import StoreError
 from columba.common.hop.answered import Answerer
 from columba.common.hop.keeper import Keeper, fence_put
@@ -80,7 +80,7 @@ class QueueService:
         self._build(calls, node)
         await self._owners.begin()
         await self._owners.look()
-        await self._fence.sweep()
+        await self._fence.look()
         await self._rules.look()
         self._context.spawn(self._essential(self._look()), "notices of other nodes")
         self._context.spawn(self._essential(self._upkeep.renew()), "leases")
@@ -119,10 +119,8 @@ class QueueService:
         self._server.stop_taking()
         self._runs.is_stopped = True
         self._stock.wake.set()
-        left_s = max(0.5, (until_ns - time.monotonic_ns()) / _NS - 2.0)
-        await self._server.wait_idle(left_s / 2)
-        await self._wait_landed(until_ns - 2 * _NS)
-        if not self._stock.schedule.in_flight:
+        await self._server.wait_idle(max(0.25, left_s(until_ns) / 2 - 1.0))
+        if await self._runs.landed(max(0.0, left_s(until_ns) - 2.0)):
             await self._give_back()
         self._answerer.close()
         self._admin.close()
@@ -141,17 +139,6 @@ class QueueService:
                 self._context.event.warning(
                     "A lease is not given back", owner=owner, error=str(error)
                 )
-
-    async def _wait_landed(self, until_ns: int) -> None:
-        """Wait until no try is under way; every end of one wakes us."""
-        wake = self._stock.wake
-        while self._stock.schedule.in_flight and time.monotonic_ns() < until_ns:
-            wake.clear()
-            try:
-                async with asyncio.timeout((until_ns - time.monotonic_ns()) / _NS):
-                    await wake.wait()
-            except TimeoutError:
-                return
 
     def _build(self, calls: StoreCalls, node: Node) -> None:
         settings, event = self._context.settings, self._context.event
