@@ -27,6 +27,17 @@ def is_id(text: str) -> bool:
     return len(text) == ID_LENGTH and all(c in _ALPHABET for c in text)
 
 
+def made_s(id: str) -> float:
+    """Return when an id was made, in seconds since 1970; what stands behind its time does not count. 0: it is none."""
+    digits = id[:10]
+    if len(digits) < 10 or not all(c in _ALPHABET for c in digits):
+        return 0.0
+    milliseconds = 0
+    for digit in digits:
+        milliseconds = milliseconds * 32 + _ALPHABET.index(digit)
+    return milliseconds / 1000
+
+
 def is_number(text: str) -> bool:
     """Tell whether text has the form of a recipient number: "3", "3.1", "3.1.2"."""
     return 0 < len(text) <= 40 and all(p.isascii() and p.isdigit() for p in text.split("."))

@@ -64,9 +64,8 @@ class Limits:
     """Times of an attempt, in nanoseconds."""
 
     run_ns: int
-    unshared_ns: (
-        int  # end-of-data may begin so long after the claim where nobody can take over from us
-    )
+    # End-of-data may begin so long after the claim where nobody can take over from us.
+    unshared_ns: int
 
 
 @dataclass(frozen=True, slots=True)

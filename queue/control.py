@@ -12,16 +12,17 @@ from typing import Final
 
 from columba.common.admin import Row
 from columba.common.errors import NotFoundError, RefusedError, StoreError
-from columba.common.idforms import is_id
+from columba.common.idforms import is_id, made_s
 from columba.common.ids import new_id
 from columba.queue import rows
 from columba.queue.orders import LATEST_S, Change, order
-from columba.queue.plan import destination_of
+from columba.queue.plan import SWEEP, destination_of
 from columba.queue.query import Everything, Query, parse
 from columba.queue.record import Record
 from columba.queue.report import say_result
 from columba.queue.rows import Moment
 from columba.queue.rules import RuleRecord, Rules
+from columba.queue.schedule import WATCH
 from columba.queue.shelf import Shelved
 from columba.queue.stock import Stock
 from columba.queue.transfer import Transfer
@@ -29,7 +30,6 @@ from columba.queue.transfer import Transfer
 _PAGE: Final = 100
 _AT_ONCE: Final = 8
 _ORDERS: Final = frozenset({"flush", "hold", "release", "delete", "bounce", "reroute", "retry-at"})
-_ULID_DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class Control:
@@ -187,8 +187,8 @@ class Control:
         for key in schedule:
             item = schedule.item(key)
             goes_to = item.destination if item is not None else schedule.begun_as(key)
-            if not goes_to.startswith(("sweep:", "!")):
-                found.append((goes_to, max(0.0, now_s - born_s(key.rpartition("/")[2]))))
+            if goes_to not in {SWEEP, WATCH}:
+                found.append((goes_to, max(0.0, now_s - made_s(key.rpartition("/")[2]))))
         return found
 
     async def _suspend(self, request: dict[str, object]) -> RuleRecord:
@@ -217,17 +217,6 @@ class Control:
             await self._rules.remove(record.id)
             self._stock.event.info("Resumed", rule=record.id, query=record.query)
         return [_rule_row(record) for record in ended]
-
-
-def born_s(name: str) -> float:
-    """Return when the mail of this id came, from the id itself; 0 for what is none."""
-    digits = name[:10]
-    if not all(c in _ULID_DIGITS for c in digits) or len(digits) < 10:
-        return 0.0
-    milliseconds = 0
-    for digit in digits:
-        milliseconds = milliseconds * 32 + _ULID_DIGITS.index(digit)
-    return milliseconds / 1000
 
 
 def _query_of(request: dict[str, object]) -> Query:

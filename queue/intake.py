@@ -169,8 +169,9 @@ class Intake:
 
     async def _with_body(self, record: Record, source: BodySource) -> Record:
         if source.size <= INLINE_LIMIT:
-            is_here = source.is_inline
-            body = source.inline if is_here else await self._off_loop.run(_READ_S, _read, source)
+            body = source.inline
+            if not source.is_inline:
+                body = await self._off_loop.run(_READ_S, b"".join, source.chunks())
             return changed(record, body=body, body_key="", body_size=len(body))
         key = new_body_key(record.name)
         await self._stock.shelf.store.put_chunks(key, source.chunks, source.size, ABSENT)
@@ -191,10 +192,6 @@ class Intake:
                 reply=f"{reply.code} {reply.text}" if reply else None,
                 in_doubt=request.in_doubt or None,
             )
-
-
-def _read(source: BodySource) -> bytes:
-    return b"".join(source.chunks())
 
 
 def relied_on(record: Record, by: str, doubts: Mapping[str, float]) -> Record:

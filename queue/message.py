@@ -140,13 +140,13 @@ def covers(record: Record, number: str) -> bool:
 
     One whose intake was taken back does not count: whoever stores it now must find it stored.
     """
-    known = {person.number for person in record.recipients if person.state != DISOWNED}
-    return number in known or any(ancestor in known for ancestor in ids.ancestors(number))
+    return _is_covered(_known(record), number)
 
 
 def missing(record: Record, numbers: Iterable[str]) -> list[str]:
     """Return the numbers that a record does not cover."""
-    return [number for number in numbers if not covers(record, number)]
+    known = _known(record)
+    return [number for number in numbers if not _is_covered(known, number)]
 
 
 def part_name(id: str, numbers: Iterable[str]) -> str:
@@ -186,6 +186,14 @@ def excluded(record: Record, part: Record) -> list[Map]:
         if finals and isinstance(original, bytes):
             fenced.append({"original": original, "finals": finals, "id": record.id})
     return fenced
+
+
+def _known(record: Record) -> set[str]:
+    return {person.number for person in record.recipients if person.state != DISOWNED}
+
+
+def _is_covered(known: set[str], number: str) -> bool:
+    return number in known or any(ancestor in known for ancestor in ids.ancestors(number))
 
 
 def _recipient(

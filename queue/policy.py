@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from columba.common.clock import Clock
 from columba.common.errors import PeerError
 from columba.common.ipc import wire
 from columba.common.ipc.client import Answer
@@ -24,9 +25,7 @@ from columba.queue.shelf import Shelved
 Decisions = dict[str, wire.Verdict]  # by the recipient's number
 _ASK_NS: Final = 10_000_000_000
 _AT_ONCE: Final = 10
-_ASKED: Final = (
-    200  # recipients of one mail that a script is asked about; the rest go by the defaults
-)
+_ASKED: Final = 200  # recipients of one mail that a script is asked about; others: by the defaults
 
 
 class AskStage(Protocol):
@@ -34,18 +33,6 @@ class AskStage(Protocol):
 
     async def __call__(self, stage: wire.Stage, parts: Sequence[bytes], until_ns: int) -> Answer:
         """Return its answer; raise NoPeerError, PeerGoneError, PeerLateError."""
-        ...
-
-
-class Clock(Protocol):
-    """The two clocks that are needed here."""
-
-    def monotonic_ns(self) -> int:
-        """Return CLOCK_MONOTONIC."""
-        ...
-
-    def wall_s(self) -> float:
-        """Return wall time."""
         ...
 
 

@@ -1,8 +1,8 @@
 """The words in which an administrator names mails: `sender=*@example.org AND age>1h AND NOT state=held`.
 
 Pure. A query is a tree of comparisons; it is asked with facts, and answers yes, no, or "the facts do not say"
-(None), so that most of a long queue can be passed over without being read. Text compares without case, `*` and `?`
-stand for any characters and any one; a field with several values matches when one of them does.
+(None). That is no match, and nor is its opposite: of a mail that can't be read nobody knows the size. Text compares
+without case, `*` and `?` stand for any characters and any one; a field with several values matches when one does.
 
     query   = and *( "OR" and )
     and     = not *( [ "AND" ] not )

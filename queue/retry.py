@@ -43,8 +43,3 @@ def next_due_s(
         doublings = min(max(attempts - 1, 0), 60)
         wait_s = min(policy.first_s * policy.factor**doublings, policy.most_s)
     return max(now_s, min(now_s + wait_s, expires_s))
-
-
-def is_expired(expires_s: float, now_s: float) -> bool:
-    """Tell whether the message has had its time."""
-    return now_s >= expires_s

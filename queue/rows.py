@@ -13,16 +13,7 @@ from columba.queue.query import Facts
 from columba.queue.record import Recipient, Record
 from columba.queue.shelf import Shelved, owner_of
 
-AGES_S = (
-    300,
-    600,
-    1200,
-    2400,
-    4800,
-    9600,
-    19_200,
-    86_400,
-)  # of the summary; the last column is older
+AGES_S = (300, 600, 1200, 2400, 4800, 9600, 19_200, 86_400)  # of the summary; then: older
 UNREAD = "(not read yet)"
 
 

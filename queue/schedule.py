@@ -18,9 +18,7 @@ from columba.queue.destination import Destination, Probing
 from columba.queue.ready import NORMAL, Item, Ready
 
 _SLACK: Final = 64  # dead items of the heap that are not worth a rebuild
-_STEP: Final = (
-    2000  # due messages that one call of begin() sorts in, so that the loop is never held up
-)
+_STEP: Final = 2000  # due messages that one begin() sorts in, so that the loop is never held up
 WATCH: Final = "!"  # the line of what the watchdog has in hand
 
 
