@@ -12,12 +12,7 @@ from columba.common.lookup.rows import joined, text_of
 from columba.common.lookup.template import Template, parse_template
 from columba.common.redis_link import RedisLink, parse_redis_url
 
-COMMANDS: Final = {
-    "GET": 1,
-    "HGET": 2,
-    "SMEMBERS": 1,
-    "LRANGE": 3,
-}  # with their numbers of arguments
+COMMANDS: Final = {"GET": 1, "HGET": 2, "SMEMBERS": 1, "LRANGE": 3}  # with numbers of arguments
 DEFAULT: Final = "GET %{user}"
 
 

@@ -4,6 +4,7 @@ A file is read off the loop, at first use and again when its time of change or s
 at most. A file that became unreadable or wrong makes the table unavailable: mail waits, nothing is taken for unknown.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ class FileTable:
         self._entries: Entries = Mapped({})
         self._stamps: dict[Path, Stamp] = {}  # of the file and of what it includes
         self._checked_s = -CHECK_S
+        self._lock = threading.Lock()
 
     def peek(self, key: str) -> Peeked:
         """Return the value of a key while the file was looked at within CHECK_S, else UNSURE."""
@@ -100,13 +102,17 @@ class FileTable:
         """Hold nothing."""
 
     def _refresh(self) -> None:
-        try:
-            if not self._stamps or any(stamp(p) != s for p, s in self._stamps.items()):
-                self._entries, self._stamps = load_entries(self._path, self._parse)
-        except (OSError, ConfigError, UnicodeDecodeError) as error:
-            self._stamps = {}
-            raise UnavailableError(f"{self._path}: {error}") from error
-        self._checked_s = time.monotonic()
+        """Look at the file unless another thread has just done so: a large one is read once for all who wait."""
+        with self._lock:
+            if time.monotonic() - self._checked_s < CHECK_S:
+                return
+            try:
+                if not self._stamps or any(stamp(p) != s for p, s in self._stamps.items()):
+                    self._entries, self._stamps = load_entries(self._path, self._parse)
+            except (OSError, ConfigError, UnicodeDecodeError) as error:
+                self._stamps = {}
+                raise UnavailableError(f"{self._path}: {error}") from error
+            self._checked_s = time.monotonic()
 
 
 def stamp(path: Path) -> Stamp:

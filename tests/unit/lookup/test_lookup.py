@@ -1,6 +1,8 @@
 """Tables: what they find, what they refuse, and that not answering is never "not found"."""
 
+import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from columba.common.config.load import defaults
 from columba.common.errors import ConfigError, UnavailableError
 from columba.common.lookup.lines import parse_inline, parse_lines, parse_passwd
 from columba.common.lookup.open import open_table, open_tables
-from columba.common.lookup.tables import CHECK_S, FileTable
+from columba.common.lookup.tables import CHECK_S, FileTable, Include, Mapped
 from columba.common.off_loop import OffLoop
 
 
@@ -21,6 +23,23 @@ def settings(url: str, query: str = "") -> LookupTable:
 def test_lines_have_comments_continuations_and_empty_values() -> None:
     text = "# head\nAnn@Example.org  ann\n\nteam a@x,\n   b@x\n  # not a value\nlone\n"
     assert parse_lines(text, "f") == {"ann@example.org": "ann", "team": "a@x, b@x", "lone": ""}
+
+
+async def test_a_file_is_read_once_for_all_who_wait(tmp_path: Path) -> None:
+    """Each reader of a large table costs its whole size in memory."""
+    (tmp_path / "t").write_text("a 1\n")
+    reads: list[str] = []
+
+    def parse(text: str, file: str, include: Include) -> Mapped:
+        reads.append(file)
+        time.sleep(0.05)
+        return Mapped({"a": "1"})
+
+    off_loop = OffLoop(4, "t")
+    table = FileTable(tmp_path / "t", parse, off_loop)
+    assert await asyncio.gather(*[table.get("a", 5) for _ in range(8)]) == ["1"] * 8
+    assert len(reads) == 1
+    off_loop.close()
 
 
 def test_a_double_key_names_its_line() -> None:
