@@ -43,7 +43,7 @@ class SqliteDict:
     async def set(self, key: str, value: str, timeout_s: float, expires_s: int = 0) -> None:
         """Set a value."""
         change = Put(key, value, expires_s)
-        await self._run(timeout_s, lambda c: self._write(c, lambda: self._apply(c, change)))
+        await self._write(timeout_s, lambda c: self._apply(c, change))
 
     async def set_new(self, key: str, value: str, timeout_s: float, expires_s: int = 0) -> str:
         """Set a value unless there is one; return the one that is there now."""
@@ -54,7 +54,7 @@ class SqliteDict:
                 self._apply(connection, Put(key, value, expires_s))
             return value if known is None else known
 
-        return await self._run(timeout_s, lambda c: self._write(c, lambda: put(c)))
+        return await self._write(timeout_s, put)
 
     async def increment(self, key: str, amount: int, timeout_s: float, expires_s: int = 0) -> int:
         """Add to a number and return it."""
@@ -63,11 +63,11 @@ class SqliteDict:
             self._apply(connection, Add(key, amount, expires_s))
             return number(self._find(connection, key))
 
-        return await self._run(timeout_s, lambda c: self._write(c, lambda: add(c)))
+        return await self._write(timeout_s, add)
 
     async def delete(self, key: str, timeout_s: float) -> None:
         """Remove a value, if it is there."""
-        await self._run(timeout_s, lambda c: self._write(c, lambda: self._apply(c, Drop(key))))
+        await self._write(timeout_s, lambda c: self._apply(c, Drop(key)))
 
     async def commit(self, mark: str, changes: Sequence[Change], timeout_s: float) -> bool:
         """Do all the changes in one transaction unless the mark was seen before."""
@@ -80,7 +80,7 @@ class SqliteDict:
             self._apply(connection, Put(MARKS + mark, "", MARK_S))
             return True
 
-        return await self._run(timeout_s, lambda c: self._write(c, lambda: change_all(c)))
+        return await self._write(timeout_s, change_all)
 
     def close(self) -> None:
         """Let the file go, after what runs."""
@@ -116,11 +116,14 @@ class SqliteDict:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
 
-    def _write(self, connection: sqlite3.Connection, work: Callable[[], T]) -> T:
+    async def _write(self, timeout_s: float, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do work in one transaction that no other process can come between."""
+        return await self._run(timeout_s, lambda connection: self._change(connection, work))
+
+    def _change(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
         connection.execute("begin immediate")
         try:
-            result = work()
+            result = work(connection)
             self._sweep(connection)
             connection.execute("commit")
         except BaseException:
