@@ -23,19 +23,19 @@ class Bodies:
     """The spool as sieve-filter uses it."""
 
     def __init__(self, off_loop: OffLoop, folder: Path, process: str, event: Event) -> None:
-        self.off_loop = self._off_loop = off_loop
+        self.off_loop = off_loop
         self._folder, self._process = folder, process
         self._event, self._numbers = event, count(1)
 
     async def read(self, body: wire.Body, until_ns: int) -> bytes:
         """Return a spooled body. Raises StoreError, TimeoutError."""
-        return await self._off_loop.run(left_s(until_ns), _read, self._folder, body)
+        return await self.off_loop.run(left_s(until_ns), _read, self._folder, body)
 
     async def hashes(
         self, body: wire.Body, forms: tuple[BodyForm, ...], until_ns: int
     ) -> tuple[str, ...]:
         """Return hashes of a spooled body, in hexadecimal. Raises StoreError, TimeoutError."""
-        return await self._off_loop.run(left_s(until_ns), _hashes, self._folder, body, forms)
+        return await self.off_loop.run(left_s(until_ns), _hashes, self._folder, body, forms)
 
     async def as_frame(
         self, id: str, octets: bytes, until_ns: int, *, spools: bool = False
@@ -47,7 +47,7 @@ class Bodies:
         if len(octets) <= INLINE_LIMIT and not spools:
             return wire.Body(size=len(octets)), octets
         name = spool_name(id, next(self._numbers) % _NUMBERS, self._process)
-        writer = SpoolWriter(self._off_loop, self._folder, name)
+        writer = SpoolWriter(self.off_loop, self._folder, name)
         try:
             await writer.write(octets, left_s(until_ns))
         except BaseException:
@@ -61,7 +61,7 @@ class Bodies:
             return
         await asyncio.sleep(after_s)
         try:
-            await self._off_loop.run(_REMOVE_S, remove, self._folder, body.spool)
+            await self.off_loop.run(_REMOVE_S, remove, self._folder, body.spool)
         except (OSError, TimeoutError) as error:
             self._event.warning("A spool file is not removed", error=str(error))
 

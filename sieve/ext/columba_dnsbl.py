@@ -114,8 +114,11 @@ def build_dnsbl(compiler: Compiler, bound: Bound) -> Code | None:
         known = [each for each in lists if each is not None and list_name(subject, each.zone)]
         if not known:
             return False
-        asked = tuple(Resolve(list_name(subject, l.zone), "a", list_zone=l.zone) for l in known)  # noqa: E741
-        answer = yield Several(asked)
+        answer = yield Several(
+            tuple(
+                Resolve(list_name(subject, each.zone), "a", list_zone=each.zone) for each in known
+            )
+        )
         assert isinstance(answer, Each)
         hits = []
         for each, told in zip(known, answer.answers, strict=True):

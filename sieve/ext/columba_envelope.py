@@ -36,19 +36,17 @@ _ORIGINAL: Final = frozenset({Stage.RCPT, Stage.ROUTE, Stage.RETRY, Stage.BOUNCE
 
 def build_set_sender(compiler: Compiler, bound: Bound) -> Code | None:
     """Build `set_sender`; an empty text is the null sender."""
-    return _with_address(
-        compiler, bound, lambda run, text: SetSender(text), lambda t: "" if not t else _address(t)
-    )
+    return _with_address(compiler, bound, SetSender, lambda t: target_address(t) if t else "")
 
 
 def build_set_recipient(compiler: Compiler, bound: Bound) -> Code | None:
     """Build `set_recipient`."""
-    return _with_address(compiler, bound, lambda run, text: SetRecipient(text), _address)
+    return _with_address(compiler, bound, SetRecipient, target_address)
 
 
 def build_add_recipient(compiler: Compiler, bound: Bound) -> Code | None:
     """Build `add_recipient`."""
-    return _with_address(compiler, bound, lambda run, text: AddRecipient(text), _address)
+    return _with_address(compiler, bound, AddRecipient, target_address)
 
 
 def build_remove_recipient(compiler: Compiler, bound: Bound) -> Code | None:
@@ -87,7 +85,7 @@ Made = SetSender | SetRecipient | AddRecipient
 def _with_address(
     compiler: Compiler,
     bound: Bound,
-    make: Callable[[Run, str], Made],
+    make: Callable[[str], Made],
     read: Callable[[str], str | None],
 ) -> Code | None:
     """Return the code of a command that takes addresses; constant ones are checked now."""
@@ -100,7 +98,7 @@ def _with_address(
 
     def run_addresses(run: Run) -> int:
         for text in texts:
-            add_action(run, make(run, _checked(run, text, read, word, place)), place)
+            add_action(run, make(_checked(run, text, read, word, place)), place)
         return GO
 
     return plain(run_addresses)
@@ -114,10 +112,6 @@ def _checked(
     if address is None:
         raise ScriptFailure(_wrong(word, value), place)
     return address
-
-
-def _address(text: str) -> str | None:
-    return target_address(text)
 
 
 def _wrong(word: str, text: str) -> str:

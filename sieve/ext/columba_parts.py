@@ -1,4 +1,4 @@
-"""What the words of Columba that ask something have in common: variables for answers, dicts, keys, effects.
+"""What the words of Columba that ask something have in common: variables for answers, tables, dicts, keys, effects.
 
 Pure.
 """
@@ -52,6 +52,15 @@ def dict_name(compiler: Compiler, node: String | None) -> str | None:
     name = compiler.constant(node, "the name of a dict")
     if name is not None and compiler.dicts is not None and name not in compiler.dicts:
         compiler.error(node.at, f"there is no dict '{name[:60]}'")
+        return None
+    return name
+
+
+def table_name(compiler: Compiler, node: String) -> str | None:
+    """Return the name of a look-up table; None after an error: a misspelt one is found when compiling."""
+    name = compiler.constant(node, "the name of a look-up table")
+    if name is not None and compiler.tables is not None and name not in compiler.tables:
+        compiler.error(node.at, f"there is no look-up table '{name[:60]}'")
         return None
     return name
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, cast, get_args
 
 from columba.sieve.core.actions import add_action
+from columba.sieve.ext.columba_parts import table_name
 from columba.sieve.lang.binding import Bound
 from columba.sieve.lang.compiler import Compiler
 from columba.sieve.lang.stage import PER_RECIPIENT, Stage
@@ -125,13 +126,7 @@ def _numbers(compiler: Compiler, bound: Bound) -> dict[str, int] | None:
 def _table(compiler: Compiler, bound: Bound) -> str | None:
     """Return the look-up table that has the credentials, "" for none; None after an error."""
     node = bound.parameter("auth")
-    if node is None:
-        return ""
-    name = compiler.constant(node, "the name of a look-up table")
-    if name is not None and compiler.tables is not None and name not in compiler.tables:
-        compiler.error(node.at, f"there is no look-up table '{name[:60]}'")
-        return None
-    return name
+    return "" if node is None else table_name(compiler, node)
 
 
 def _texts(compiler: Compiler, bound: Bound) -> dict[str, Text] | None:
