@@ -82,9 +82,7 @@ def test_a_stranger_hears_451_and_the_retry_is_answered_by_the_fence(
     sending = Sending(stack.ports["smtp"], [stack.user], subject).wait(DEADLINE_S + 5)
     assert sending.code == 451, sending.text
     assert sending.seconds < DEADLINE_S
-    time.sleep(
-        0.5
-    )  # smtpd hears with the next status record that there is a fence record to ask for
+    time.sleep(0.5)  # the next status record tells smtpd that there is a fence record to ask for
     early = Sending(stack.ports["smtp"], [stack.user], subject).wait()
     assert early.code == 451, early.text
     wait_until(lambda: taken(hop, subject) == 1, "the late 250")

@@ -33,7 +33,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     yield found
     await wait_for(
         lambda: found.service.active() == 0
-    )  # an early QUIT is answered, the close comes
+    )  # an early QUIT is answered; the close comes
     await found.close()
 
 

@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def as_user(name: str, argv: Sequence[str]) -> list[str]:
     return ["setpriv", *who, *argv]
 
 
-class Database:
+class Database(ABC):
     """A server that a test starts, stops and starts again."""
 
     def __init__(self, folder: Path, name: str, user: str) -> None:
@@ -50,13 +51,13 @@ class Database:
         if self._program is not None:
             self._program.stop()
 
+    @abstractmethod
     def command(self) -> list[str]:
         """Return what starts it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_ready(self) -> bool:
         """Tell whether it takes questions."""
-        raise NotImplementedError
 
     def run(self, *argv: str, stdin: str = "") -> str:
         """Run a program of it as its user; return what it prints."""
