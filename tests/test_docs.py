@@ -77,8 +77,11 @@ def test_a_standard_is_done_as_its_sections_are() -> None:
 
 
 def test_a_section_that_lacks_something_says_what() -> None:
-    sections = [row for row in matrix() if row["section"] and row["done"] != "yes"]
-    silent = [name_of(row) for row in sections if not row["note"]]
+    rows = matrix()
+    divided = {row["rfc"] for row in rows if row["section"]}
+    lacking = [row for row in rows if row["section"] and row["done"] != "yes"]
+    lacking += [row for row in rows if row["done"] == "partly" and row["rfc"] not in divided]
+    silent = [name_of(row) for row in lacking if not row["note"]]
     assert not silent, f"say in the note what is missing of: {silent}"
 
 
