@@ -1,7 +1,6 @@
 """Take the processes' counts from a datagram socket, and serve their sums over HTTP as OpenMetrics text."""
 
 import asyncio
-import contextlib
 import os
 import socket
 import time
@@ -18,6 +17,7 @@ from columba.master.stats.settings import Settings
 
 REQUEST_MAX: Final = 8192
 REQUEST_S: Final = 10.0
+CLOSE_S: Final = 2.0  # for what is left of an answer to go out
 SILENT_PUSHES: Final = 3  # a process that misses so many is gone, and its gauges with it
 DECODER: Final = msgspec.msgpack.Decoder(Push)
 
@@ -112,8 +112,11 @@ class Stats:
         finally:
             self._active -= 1
             writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            try:
+                async with asyncio.timeout(CLOSE_S):
+                    await writer.wait_closed()
+            except (TimeoutError, OSError):
+                writer.transport.abort()
 
     def _answer(self, head: bytes) -> bytes:
         method, _, rest = head.partition(b" ")
