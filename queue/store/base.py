@@ -43,12 +43,8 @@ def match(etag: str) -> Condition:
 
 @dataclass(frozen=True, slots=True)
 class Guarantees:
-    """What a store promises. The queue refuses to start on one without the first three."""
+    """What differs from store to store. What every one must keep, probe.py tries out."""
 
-    conditional_put: bool
-    read_after_write: bool
-    list_after_write: bool
-    durable: bool  # an answered put survives the loss of power
     shared: bool  # other nodes may use it at the same time
     page_keys: int  # the most keys that one list() returns
 

@@ -6,9 +6,9 @@ UnavailableError.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from columba.common.errors import UnavailableError
 from columba.common.off_loop import OffLoop
@@ -23,6 +23,8 @@ from columba.queue.store.base import (
     Page,
 )
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _PER_THREAD: Final = 4
 _DIRECT_MAX: Final = 1 << 18  # octets that are hashed and encrypted on the loop at most
 PAGE: Final = 100_000  # a store in files reads the whole folder for each page
@@ -45,49 +47,29 @@ class StoreCalls:
 
     async def get(self, key: str) -> Object:
         """Return an object; NotFoundError when there is none."""
-        try:
-            if self._direct is not None:
-                async with asyncio.timeout(self._timeout_s), self._room:
-                    return await self._direct.get(key)
-            return await self._off_loop.run(self._timeout_s, self._store.get, key)
-        except TimeoutError as error:
-            raise _late(key) from error
+        if self._direct is not None:
+            return await self._without_thread(key, self._direct.get, key)
+        return await self._run(key, self._timeout_s, self._store.get, key)
 
     async def get_file(self, key: str, target: Path, size: int) -> int:
         """Write an object of about this size to a new file and return its size."""
-        timeout_s = self._timeout_s + size / (1 << 20)
-        try:
-            return await self._off_loop.run(timeout_s, self._store.get_file, key, target)
-        except TimeoutError as error:
-            raise _late(key) from error
+        return await self._run(key, self._time_for(size), self._store.get_file, key, target)
 
     async def put(self, key: str, data: bytes, condition: Condition) -> str:
         """Write an object and return its etag."""
-        try:
-            if self._direct is not None and len(data) <= _DIRECT_MAX:
-                async with asyncio.timeout(self._timeout_s), self._room:
-                    return await self._direct.put(key, data, condition)
-            return await self._off_loop.run(self._timeout_s, self._store.put, key, data, condition)
-        except TimeoutError as error:
-            raise _late(key) from error
+        if self._direct is not None and len(data) <= _DIRECT_MAX:
+            return await self._without_thread(key, self._direct.put, key, data, condition)
+        return await self._run(key, self._timeout_s, self._store.put, key, data, condition)
 
     async def put_chunks(self, key: str, chunks: Chunks, size: int, condition: Condition) -> str:
         """Write an object in pieces and return its etag; each MiB has a second more."""
-        timeout_s = self._timeout_s + size / (1 << 20)
-        try:
-            return await self._off_loop.run(
-                timeout_s, self._store.put_chunks, key, chunks, size, condition
-            )
-        except TimeoutError as error:
-            raise _late(key) from error
+        put = self._store.put_chunks
+        return await self._run(key, self._time_for(size), put, key, chunks, size, condition)
 
     async def copy(self, key: str, target: str, size: int, folder: Path) -> None:
         """Write an object of about this size again under a key that is absent, by way of the folder."""
-        timeout_s = 2 * (self._timeout_s + size / (1 << 20))
-        try:
-            await self._off_loop.run(timeout_s, _copy, self._store, key, target, folder)
-        except TimeoutError as error:
-            raise _late(target) from error
+        timeout_s = 2 * self._time_for(size)
+        await self._run(target, timeout_s, _copy, self._store, key, target, folder)
 
     async def pages(self, prefix: str) -> AsyncIterator[tuple[str, ...]]:
         """Yield all keys below a prefix, in order, a page at a time; each page has its own deadline."""
@@ -99,10 +81,7 @@ class StoreCalls:
 
     async def delete(self, key: str) -> None:
         """Remove an object; none is fine."""
-        try:
-            await self._off_loop.run(self._timeout_s, self._store.delete, key)
-        except TimeoutError as error:
-            raise _late(key) from error
+        await self._run(key, self._timeout_s, self._store.delete, key)
 
     def close(self) -> None:
         """Take no more calls."""
@@ -113,14 +92,27 @@ class StoreCalls:
 
     async def _list(self, prefix: str, after: str) -> Page:
         limit = min(PAGE, self.guarantees.page_keys)
+        return await self._run(prefix, self._timeout_s, self._store.list, prefix, after, limit)
+
+    def _time_for(self, size: int) -> float:
+        return self._timeout_s + size / (1 << 20)
+
+    async def _run(
+        self, what: str, timeout_s: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         try:
-            return await self._off_loop.run(self._timeout_s, self._store.list, prefix, after, limit)
+            return await self._off_loop.run(timeout_s, call, *args, **kwargs)
         except TimeoutError as error:
-            raise _late(prefix) from error
+            raise UnavailableError(f"{what}: no answer in time") from error
 
-
-def _late(key: str) -> UnavailableError:
-    return UnavailableError(f"{key}: no answer in time")
+    async def _without_thread(
+        self, what: str, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        try:
+            async with asyncio.timeout(self._timeout_s), self._room:
+                return await call(*args, **kwargs)
+        except TimeoutError as error:
+            raise UnavailableError(f"{what}: no answer in time") from error
 
 
 def _copy(store: ObjectStore, key: str, target: str, folder: Path) -> None:

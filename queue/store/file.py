@@ -58,15 +58,8 @@ class FileStore:
 
     @property
     def guarantees(self) -> Guarantees:
-        """Return what files on a local disk promise."""
-        return Guarantees(
-            conditional_put=True,
-            read_after_write=True,
-            list_after_write=True,
-            durable=True,
-            shared=False,
-            page_keys=100_000,
-        )
+        """Return that one node alone has it."""
+        return Guarantees(shared=False, page_keys=100_000)
 
     def get(self, key: str) -> Object:
         """Return the content of a file."""

@@ -39,15 +39,8 @@ class S3Store:
 
     @property
     def guarantees(self) -> Guarantees:
-        """Return what the server must keep, as `probe` has seen it do."""
-        return Guarantees(
-            conditional_put=True,
-            read_after_write=True,
-            list_after_write=True,
-            durable=True,
-            shared=True,
-            page_keys=PAGE,
-        )
+        """Return that nodes share it, and what ListObjectsV2 gives at most."""
+        return Guarantees(shared=True, page_keys=PAGE)
 
     def get(self, key: str) -> Object:
         """Return an object's content."""

@@ -66,13 +66,6 @@ def all_keys(store: ObjectStore, prefix: str, limit: int) -> list[str]:
             return found
 
 
-def test_it_promises_what_the_queue_needs(store: ObjectStore) -> None:
-    promised = store.guarantees
-    assert promised.conditional_put
-    assert promised.read_after_write
-    assert promised.list_after_write
-
-
 def test_the_probe_finds_nothing_amiss(store: ObjectStore) -> None:
     assert probe(store) == []
     assert all_keys(store, "probe/", 10) == []

@@ -15,14 +15,7 @@ class MemoryStore:
 
     @property
     def guarantees(self) -> Guarantees:
-        return Guarantees(
-            conditional_put=True,
-            read_after_write=True,
-            list_after_write=True,
-            durable=True,
-            shared=True,
-            page_keys=1000,
-        )
+        return Guarantees(shared=True, page_keys=1000)
 
     def get(self, key: str) -> Object:
         found = self.objects.get(check_key(key))

@@ -54,15 +54,8 @@ class ReplicaStore:
 
     @property
     def guarantees(self) -> Guarantees:
-        """Return what a majority of members promises."""
-        return Guarantees(
-            conditional_put=True,
-            read_after_write=True,
-            list_after_write=True,
-            durable=True,
-            shared=True,
-            page_keys=NAMES_LIMIT,
-        )
+        """Return that nodes share it."""
+        return Guarantees(shared=True, page_keys=NAMES_LIMIT)
 
     def wait_majority(self, timeout_s: float) -> None:
         """Wait until a majority answers; UnavailableError if it does not."""
