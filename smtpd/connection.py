@@ -35,7 +35,7 @@ from columba.smtpd.dispatch import dispatch
 from columba.smtpd.ending import LAST_WORD_S, POLL_S, Taken, last_words
 from columba.smtpd.handoff import Told
 from columba.smtpd.listening import Profile
-from columba.smtpd.opening import greeting, is_plain, opening
+from columba.smtpd.opening import is_plain, opening
 from columba.smtpd.pace import PATIENCE, Pace
 from columba.smtpd.session import Role, Session
 from columba.smtpd.shared import Shared
@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
             return
         self._arm(self._shared.settings.command_timeout)
         if is_plain(self._conversation):
-            self._transport.write(self.core.greet(greeting(self._conversation)))
+            self._transport.write(self.core.greet(self._conversation.greeting()))
         else:
             self._start(self._open())
 

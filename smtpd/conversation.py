@@ -4,6 +4,7 @@ It has no transport. Commands answer through it; a command that needs no wait an
 one that must ask somebody gives a coroutine of it.
 """
 
+import asyncio
 import ssl
 import time
 from collections.abc import Coroutine, Mapping
@@ -25,6 +26,7 @@ from columba.smtpd.listening import Profile
 from columba.smtpd.receive import Receiver
 from columba.smtpd.session import Role, Session, is_within
 from columba.smtpd.shared import Shared
+from columba.smtpd.stages import StageName
 from columba.smtpd.tls import bindings
 from columba.smtpd.transaction import Transaction
 
@@ -202,6 +204,26 @@ def limited(conversation: Conversation, reason: str) -> Response:
     return say(codes.unavailable(hostname, reason, "4.7.0"), Then.CLOSE)
 
 
+async def ask(
+    conversation: Conversation,
+    stage: StageName,
+    transaction: Transaction | None = None,
+    recipient: bytes = b"",
+    original: bytes = b"",
+) -> wire.Verdict:
+    """Return the verdict of a stage's script, when the time that it asks to wait is over."""
+    verdict = await conversation.shared.stages.ask(
+        stage,
+        conversation.session,
+        transaction,
+        recipient,
+        original=original,
+        errors=conversation.core.errors,
+    )
+    await asyncio.sleep(min(verdict.delay_ms / 1000, DELAY_MAX_S))
+    return verdict
+
+
 def judged(verdict: wire.Verdict, ok: Reply) -> Response:
     """Return the response to a stage's verdict; ok is the reply of a plain accept."""
     if verdict.action == "accept":
@@ -227,11 +249,6 @@ def log_refused(conversation: Conversation, stage: str, reply: Reply) -> None:
         helo=session.helo or None,
         reply=reply.one_line(),
     )
-
-
-def delay_s(verdict: wire.Verdict) -> float:
-    """Return how long to wait before the answer, in seconds."""
-    return min(verdict.delay_ms / 1000, DELAY_MAX_S)
 
 
 def _after(code: int) -> Then:

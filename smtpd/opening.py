@@ -8,8 +8,7 @@ import asyncio
 
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
-from columba.smtpd.conversation import Conversation, delay_s, judged, log_refused
-from columba.smtpd.session import Role
+from columba.smtpd.conversation import Conversation, ask, judged, log_refused
 
 
 def is_plain(conversation: Conversation) -> bool:
@@ -19,12 +18,6 @@ def is_plain(conversation: Conversation) -> bool:
     return conversation.session.in_trusted_network or not conversation.profile.settings.greet_delay
 
 
-def greeting(conversation: Conversation) -> Reply:
-    """Return the greeting of a client that is welcome."""
-    kind = "LMTP" if conversation.session.role is Role.LMTP else "ESMTP"
-    return codes.greeting(conversation.shared.settings.hostname, f"{kind} Columba")
-
-
 async def opening(conversation: Conversation) -> Reply:
     """Return the greeting, or the refusal that stands in its place."""
     session, settings = conversation.session, conversation.profile.settings
@@ -32,15 +25,19 @@ async def opening(conversation: Conversation) -> Reply:
         await asyncio.sleep(settings.greet_delay)
     if refusal := _talked_first(conversation):
         return refusal
-    if conversation.shared.stages.has("connect"):
-        verdict = await conversation.shared.stages.ask("connect", session)
-        await asyncio.sleep(delay_s(verdict))
-        reply = judged(verdict, codes.OK).replies[0]
-        if not reply.positive:
-            log_refused(conversation, "connect", reply)
-            return reply
-        return _talked_first(conversation) or greeting(conversation)
-    return greeting(conversation)
+    if not conversation.shared.stages.has("connect"):
+        return conversation.greeting()
+    reply = await connect_stage(conversation)
+    return (_talked_first(conversation) if reply.positive else None) or reply
+
+
+async def connect_stage(conversation: Conversation) -> Reply:
+    """Return the greeting, or the refusal of the connect stage's script, after which the connection is closed."""
+    reply = judged(await ask(conversation, "connect"), codes.OK).replies[0]
+    if reply.positive:
+        return conversation.greeting()
+    log_refused(conversation, "connect", reply)
+    return reply
 
 
 def _talked_first(conversation: Conversation) -> Reply | None:

@@ -19,7 +19,7 @@ from columba.smtpd.conversation import (
     Conversation,
     Response,
     Result,
-    delay_s,
+    ask,
     judged,
     log_refused,
     say,
@@ -135,9 +135,7 @@ async def _judge(conversation: Conversation, number: int, verdict: Verdict) -> R
     shared.presence.changed(session)
     if not shared.stages.has("auth"):
         return say(codes.AUTHENTICATED)
-    asked = await shared.stages.ask("auth", session, errors=conversation.core.errors)
-    await asyncio.sleep(delay_s(asked))
-    response = judged(asked, codes.AUTHENTICATED)
+    response = judged(await ask(conversation, "auth"), codes.AUTHENTICATED)
     if not response.replies[0].positive:
         log_refused(conversation, "auth", response.replies[0])
         session.login = ""

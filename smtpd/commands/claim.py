@@ -5,12 +5,13 @@ begins anew with a greeting. XFORWARD only tells where the next mail came from: 
 what the client may do stays its own.
 """
 
-import asyncio
 import ipaddress
+from collections.abc import Mapping
 
 from columba.common.smtp import codes
 from columba.common.smtp.command import Claim, Verb
-from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, say
+from columba.smtpd.conversation import Conversation, Response, Result, Then, say
+from columba.smtpd.opening import connect_stage
 from columba.smtpd.session import Session, is_within
 
 
@@ -21,11 +22,10 @@ def claim(conversation: Conversation, command: Claim) -> Result:
     if not is_within(session.peer_ip, profile.xclient if is_xclient else profile.xforward):
         return say(codes.NOT_FOR_YOU)
     try:
-        known = {
-            key: value for key in dict(command.attributes) if (value := _checked(command, key))
-        }
+        said = {key: _checked(command, key) for key, _ in command.attributes}
     except ValueError:
         return say(codes.BAD_PARAMETER)
+    known = {key: value for key, value in said.items() if value}
     conversation.shared.event.info(
         "Client named" if is_xclient else "Origin named",
         session=session.id,
@@ -36,7 +36,7 @@ def claim(conversation: Conversation, command: Claim) -> Result:
         session.forwarded = {**session.forwarded, **known}
         return say(codes.OK)
     conversation.reset()
-    _become(session, command)
+    _become(session, said)
     session.in_trusted_network = is_within(session.ip, conversation.shared.trusted)
     if conversation.shared.stages.has("connect"):
         return _greeted(conversation)
@@ -44,14 +44,12 @@ def claim(conversation: Conversation, command: Claim) -> Result:
 
 
 async def _greeted(conversation: Conversation) -> Response:
-    verdict = await conversation.shared.stages.ask("connect", conversation.session)
-    await asyncio.sleep(delay_s(verdict))
-    response = judged(verdict, conversation.greeting())
-    return response if response.replies[0].code != 250 else say(conversation.greeting())
+    reply = await connect_stage(conversation)
+    return say(reply, Then.GO_ON if reply.positive else Then.CLOSE)
 
 
 def _checked(command: Claim, key: str) -> str:
-    """Return an attribute's value, "" for an unknown one. Raises ValueError."""
+    """Return an attribute's value, "" if the proxy does not know it. Raises ValueError."""
     value = command.get(key) or ""
     if key in ("ADDR", "DESTADDR") and value:
         return str(ipaddress.ip_address(value[5:] if value[:5].upper() == "IPV6:" else value))
@@ -62,9 +60,8 @@ def _checked(command: Claim, key: str) -> str:
     return value.upper() if key == "PROTO" else value
 
 
-def _become(session: Session, command: Claim) -> None:
-    """Take over what is said, also that it is not known; what is not said stays."""
-    said = {key: _checked(command, key) for key, _ in command.attributes}
+def _become(session: Session, said: Mapping[str, str]) -> None:
+    """Take over what is said, also that it is not known ("" for a value); what is not said stays."""
     session.ip = said.get("ADDR", session.ip)
     session.port = int(said.get("PORT", str(session.port)) or 0)
     session.local_ip = said.get("DESTADDR", session.local_ip)

@@ -1,19 +1,9 @@
 """HELO, EHLO and LHLO (RFC 5321 §4.1.1.1, RFC 2033 §4.1)."""
 
-import asyncio
-
 from columba.common.smtp import extensions
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.command import Hello, Verb
-from columba.smtpd.conversation import (
-    Conversation,
-    Response,
-    Result,
-    delay_s,
-    judged,
-    log_refused,
-    say,
-)
+from columba.smtpd.conversation import Conversation, Response, Result, ask, judged, log_refused, say
 
 
 def hello(conversation: Conversation, command: Hello) -> Result:
@@ -27,10 +17,7 @@ def hello(conversation: Conversation, command: Hello) -> Result:
 
 
 async def _asked(conversation: Conversation, command: Hello) -> Response:
-    verdict = await conversation.shared.stages.ask(
-        "helo", conversation.session, errors=conversation.core.errors
-    )
-    await asyncio.sleep(delay_s(verdict))
+    verdict = await ask(conversation, "helo")
     if verdict.action != "accept":
         response = judged(verdict, extensions.ehlo_reply("", extensions.NONE))
         log_refused(conversation, "helo", response.replies[0])

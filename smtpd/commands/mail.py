@@ -1,6 +1,5 @@
 """MAIL (RFC 5321 §4.1.1.2, RFC 1870 §6.1, RFC 6409 §4.3 and §6.1, RFC 4865)."""
 
-import asyncio
 import time
 
 from columba.common.config.listening import Listening
@@ -9,7 +8,7 @@ from columba.common.lookup.base import Table
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.command import Mail
-from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, limited, say
+from columba.smtpd.conversation import Conversation, Response, Result, ask, judged, limited, say
 from columba.smtpd.owners import Ownership, ownership
 from columba.smtpd.session import Role, Session
 from columba.smtpd.transaction import Transaction
@@ -20,11 +19,12 @@ def mail(conversation: Conversation, command: Mail) -> Result:
     session, presence = conversation.session, conversation.shared.presence
     if not session.is_trusted and presence.is_mailing_too_much(session.ip):
         return limited(conversation, "Too many messages from your address in a minute")
-    if problem := _problem(conversation, command):
+    now_s = time.time()
+    hold_until_s = _hold_until_s(command, now_s)
+    if problem := _problem(conversation, command, hold_until_s - now_s):
         return say(problem)
-    transaction = Transaction(new_id(), command, hold_until_s=_hold_until_s(command, time.time()))
-    session, profile = conversation.session, conversation.profile
-    owners = profile.senders if session.login else None
+    transaction = Transaction(new_id(), command, hold_until_s=hold_until_s)
+    owners = conversation.profile.senders if session.login else None
     if owners is not None:
         return _owned(conversation, transaction, owners)
     if conversation.shared.stages.has("mail"):
@@ -40,13 +40,13 @@ def _opened(conversation: Conversation, transaction: Transaction) -> Reply | Non
     return None
 
 
-def _problem(conversation: Conversation, command: Mail) -> Reply | None:
+def _problem(conversation: Conversation, command: Mail, ahead_s: float) -> Reply | None:
+    """Return why there is no transaction; ahead_s is how far ahead the release is, if one is asked for."""
     session, settings = conversation.session, conversation.profile.settings
     if session.role is Role.SUBMISSION and not _may_submit(session, settings):
         return codes.AUTH_REQUIRED if session.tls else codes.TLS_REQUIRED
     if (command.params.size or 0) > settings.message_size_limit:
         return codes.TOO_BIG
-    ahead_s = _hold_until_s(command, now_s := time.time()) - now_s
     if ahead_s <= 0:
         return None
     if not session.is_trusted or not command.sender:
@@ -95,10 +95,7 @@ def _log_refused(conversation: Conversation, transaction: Transaction, reply: Re
 
 
 async def _asked(conversation: Conversation, transaction: Transaction) -> Response:
-    verdict = await conversation.shared.stages.ask(
-        "mail", conversation.session, transaction, errors=conversation.core.errors
-    )
-    await asyncio.sleep(delay_s(verdict))
+    verdict = await ask(conversation, "mail", transaction)
     response = judged(verdict, codes.SENDER_OK)
     if not response.replies[0].positive:
         _log_refused(conversation, transaction, response.replies[0])

@@ -1,11 +1,9 @@
 """RCPT (RFC 5321 §4.1.1.3)."""
 
-import asyncio
-
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.command import Rcpt
-from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, limited, say
+from columba.smtpd.conversation import Conversation, Response, Result, ask, judged, limited, say
 from columba.smtpd.session import Role
 from columba.smtpd.transaction import Transaction
 
@@ -58,12 +56,8 @@ def _complete(conversation: Conversation, recipient: bytes) -> bytes:
 async def _asked(
     conversation: Conversation, transaction: Transaction, command: Rcpt, address: bytes
 ) -> Response:
-    stages, session = conversation.shared.stages, conversation.session
     original = command.recipient if command.recipient != address else b""
-    verdict = await stages.ask(
-        "rcpt", session, transaction, address, original=original, errors=conversation.core.errors
-    )
-    await asyncio.sleep(delay_s(verdict))
+    verdict = await ask(conversation, "rcpt", transaction, address, original)
     response = judged(verdict, codes.RECIPIENT_OK)
     if not response.replies[0].positive:
         _log_refusal(conversation, transaction, address, response.replies[0])
@@ -100,5 +94,5 @@ def _log_refusal(
         login=session.login or None,
         sender=transaction.mail.sender.decode("utf-8", "replace") or "<>",
         to=address.decode("utf-8", "replace"),
-        reply=f"{reply.code} {reply.enhanced} {' '.join(reply.lines)}",
+        reply=reply.one_line(),
     )

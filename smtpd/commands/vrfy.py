@@ -3,15 +3,13 @@
 Both tell spammers who is here: strangers hear 252 or 502, whatever they ask for.
 """
 
-import asyncio
-
 from columba.common.errors import ColumbaError
 from columba.common.lookup.base import Table
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply, clean_line
 from columba.common.smtp.command import Simple
 from columba.common.smtp.path import is_mailbox
-from columba.smtpd.conversation import Conversation, Response, Result, delay_s, judged, say
+from columba.smtpd.conversation import Conversation, Response, Result, ask, judged, say
 
 MEMBERS = 100  # lines of an answer
 
@@ -51,9 +49,7 @@ def _argument(conversation: Conversation, command: Simple) -> tuple[bytes, bool]
 
 
 async def _asked(conversation: Conversation, address: bytes) -> Response:
-    stages = conversation.shared.stages
-    verdict = await stages.ask("rcpt", conversation.session, None, address)
-    await asyncio.sleep(delay_s(verdict))
+    verdict = await ask(conversation, "rcpt", recipient=address)
     known = Reply(250, "2.1.5", (f"<{address.decode('utf-8', 'replace')}>",))
     return judged(verdict, known)
 

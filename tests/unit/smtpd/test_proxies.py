@@ -167,6 +167,18 @@ async def test_xclient_decides_trust_anew(named: World) -> None:
     assert not found.trusted and not found.name
 
 
+async def test_a_client_behind_xclient_whom_the_script_refuses_is_closed(tmp_path: Path) -> None:
+    world = World(tmp_path, xclient_networks=["127.0.0.1"], sieve_connect="/connect.sieve")
+    await world.start("smtp")
+    client = await greeted(world)
+    world.verdict = wire.Verdict(action="reply", code=554, enhanced="5.7.1", text="Not you")
+    assert await client.ask("XCLIENT ADDR=192.0.2.1") == "554 5.7.1 Not you"
+    with pytest.raises((EOFError, ConnectionError)):
+        await client.ask("MAIL FROM:<a@b.example>")
+    assert any("Client refused" in line and "ip=192.0.2.1" in line for line in world.lines)
+    await world.close()
+
+
 async def test_xforward_tells_the_origin_of_one_mail(named: World) -> None:
     client = await greeted(named)
     said = "XFORWARD ADDR=192.0.2.1 NAME=a.example PROTO=SMTP HELO=[UNAVAILABLE] SOURCE=REMOTE"
