@@ -90,7 +90,7 @@ class Handoff:
         deadline_ns = self._deadline(session)
         header = Header(message.header)
         if is_looping(header, self._settings.hostname):
-            count = len(transaction.numbers) if session.role is Role.LMTP else 1
+            count = transaction.count if session.role is Role.LMTP else 1
             self._event.warning("Mail loop", id=transaction.id, session=session.id)
             return Result((LOOP,) * count, Told(transaction.id))
         base = fence_base(

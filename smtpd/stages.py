@@ -61,7 +61,7 @@ class Stages:
             sender=transaction.sender if transaction else b"",
             recipient=recipient,
             original=original,
-            number=str(len(transaction.numbers) + 1) if transaction and recipient else "",
+            number=str(transaction.count + 1) if transaction and recipient else "",
             recipients=len(transaction.recipients) if transaction else 0,
             variables=session.variables,
         )

@@ -26,7 +26,6 @@ EXPORTER: Final = b"EXPORTER-Channel-Binding"  # RFC 9266 §2
 EXPORTED_OCTETS: Final = 32
 _OLD_HASHES: Final = (hashes.MD5, hashes.SHA1)
 _ASK: Final = {"no": ssl.CERT_NONE, "yes": ssl.CERT_OPTIONAL, "require": ssl.CERT_REQUIRED}
-_FIELDS: Final = {"commonName": "commonName", "emailAddress": "emailAddress"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +85,8 @@ class ServerTls:
         if self._clients.field == "rfc822Name":
             names = found.get("subjectAltName", ())
             return next((str(n[1]) for n in names if n[0] == "email"), "")
-        wanted = _FIELDS[self._clients.field]
         pairs = [pair for part in found.get("subject", ()) for pair in part]
-        return next((str(p[1]) for p in reversed(pairs) if p[0] == wanted), "")
+        return next((str(p[1]) for p in reversed(pairs) if p[0] == self._clients.field), "")
 
 
 def bindings(connection: ssl.SSLObject | None) -> Mapping[str, bytes]:

@@ -21,13 +21,15 @@ ACCEPTED: Final = wire.Verdict()
 class Transaction:
     """What MAIL and RCPT said. id names the message from here on; group is the first recipient's (promises §2).
 
-    sender: the envelope sender, which policy may have changed. effects: of policy's answer to MAIL; the first recipient
-    takes them along. hold_until_s is wall time, 0 if the mail may leave at once.
+    count: how many recipients the client named with success; policy may have made others or several of one. sender: the
+    envelope sender, which policy may have changed. effects: of policy's answer to MAIL; the first recipient takes them
+    along. hold_until_s is wall time, 0 if the mail may leave at once.
     """
 
     id: str
     mail: Mail
     recipients: list[wire.Recipient] = field(default_factory=list)
+    count: int = 0
     group: str = ""
     hold_until_s: float = 0.0
     changed_sender: bytes | None = None
@@ -40,13 +42,13 @@ class Transaction:
 
     @property
     def numbers(self) -> list[str]:
-        """Return the numbers of the client's recipients; what policy made of 3 is 3.1, 3.2."""
-        return list(dict.fromkeys(r.number.partition(".")[0] for r in self.recipients))
+        """Return the numbers of the client's recipients, in order; what policy made of 3 is 3.1, 3.2."""
+        return [str(n) for n in range(1, self.count + 1)]
 
     @property
     def wants_each(self) -> bool:
         """Tell whether the client is to hear of each recipient on its own, with PRDR (promises §3)."""
-        return self.mail.params.prdr and len(self.numbers) > 1
+        return self.mail.params.prdr and self.count > 1
 
     def begun(self, verdict: wire.Verdict) -> None:
         """Take what policy decided at MAIL."""
@@ -54,7 +56,8 @@ class Transaction:
 
     def add(self, command: Rcpt, address: bytes, verdict: wire.Verdict = ACCEPTED) -> None:
         """Accept a recipient; address is what its path stands for, unless policy puts others in its place."""
-        params, number = command.params, str(len(self.numbers) + 1)
+        self.count += 1
+        params, number = command.params, str(self.count)
         addresses = (address,) if verdict.recipients is None else verdict.recipients
         for n, each in enumerate(addresses, 1):
             self.recipients.append(

@@ -116,4 +116,4 @@ def _same(conversation: Conversation, transaction: Transaction, reply: Reply) ->
     event.info(
         "Refused", id=transaction.id, session=conversation.session.id, reply=reply.one_line()
     )
-    return Response((reply,) * (len(transaction.numbers) if is_lmtp else 1))
+    return Response((reply,) * (transaction.count if is_lmtp else 1))
