@@ -78,7 +78,7 @@ class AdminServer:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             yield {"ok": False, "error": f"bad request: {error}", "exit_code": EX_DATAERR}
         except Exception as error:  # the connection loop
-            self._event.error("An admin request failed", error=repr(error))
+            self._event.crashed("An admin request failed", error)
             yield {"ok": False, "error": f"internal error: {error!r}", "exit_code": 70}
 
 

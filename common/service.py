@@ -30,7 +30,7 @@ from columba.common.ipc.calls import Caller
 from columba.common.ipc.directory import Directory
 from columba.common.ipc.server import Handler, OnUnsent, Server
 from columba.common.ipc.tlsfiles import TlsFiles
-from columba.common.log.event import Event, stderr_sink
+from columba.common.log.event import Event, stderr_sink, trace_of
 from columba.common.log.level import Level
 from columba.common.loopwatch import LoopWatch
 from columba.common.metrics.push import Pusher
@@ -206,7 +206,7 @@ class Context(Generic[S_co]):
         except ColumbaError as error:
             self.event.error("Background work failed", what=what, error=str(error))
         except Exception as error:  # the job loop
-            self.event.error("Background work crashed", what=what, error=repr(error))
+            self.event.crashed("Background work crashed", error, what=what)
 
 
 class Service(Protocol):
@@ -256,7 +256,7 @@ def run(make: Make[S], settings_class: type[S]) -> int:
         event.fatal(str(error))
         return error.exit_code
     except Exception as error:  # service main
-        event.fatal("Unforeseen error", error=repr(error))
+        event.fatal("Unforeseen error", error=repr(error), trace=trace_of(error))
         return EX_SOFTWARE
 
 

@@ -227,7 +227,7 @@ class DeliveryStep:
         try:
             results = await work
         except Exception as error:  # the job loop
-            self._event.error("A delivery crashed", id=mail.handoff.id, error=repr(error))
+            self._event.crashed("A delivery crashed", error, id=mail.handoff.id)
             results = [Result(CRASHED)] * len(recipients)
         took_ms = (time.monotonic_ns() - began_ns) / 1e6
         outcomes = []

@@ -79,7 +79,7 @@ class Runs:
             stock.event.warning("A queue run failed", key=key, error=str(error))
             done = Next(None, _ERROR_S)
         except Exception as error:  # the job loop: one message's error never ends the others
-            stock.event.error("A queue run crashed", key=key, error=repr(error))
+            stock.event.crashed("A queue run crashed", error, key=key)
         finally:
             was_changed = schedule.done(key)
             self._plan(key, Next(None, 0.0) if was_changed else done)

@@ -329,7 +329,7 @@ class Connection(asyncio.Protocol):
 
     def _crashed(self, error: Exception) -> None:
         session = self._conversation.session
-        self._shared.event.error("Connection crashed", session=session.id, error=repr(error))
+        self._shared.event.crashed("Connection crashed", error, session=session.id)
         self._conversation.reset()
         self._hang_up("Internal error")
 

@@ -167,7 +167,7 @@ class Server:
         try:
             reply, parts = await self._handler(call)
         except Exception as error:  # the job loop: one call's error never ends the others
-            self._event.error("A call failed", error=repr(error), trace=_where(error))
+            self._event.crashed("A call failed", error)
             reply, parts = wire.Crashed(text=type(error).__name__), []
         finally:
             self._running.pop((call.peer, call.number), None)
@@ -182,13 +182,3 @@ class Server:
             self._pump.send([call.peer, call.number, wire.ENCODER.encode(reply), *parts])
         except zmq.ZMQError:
             self._on_unsent(call, reply)
-
-
-def _where(error: BaseException) -> str:
-    frames = []
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        frames.append(f"{Path(code.co_filename).name}:{trace.tb_lineno}:{code.co_name}")
-        trace = trace.tb_next
-    return " > ".join(frames[-8:])

@@ -8,7 +8,9 @@ without the first byte is noise of a library and is logged as an error. Fields w
 
 import os
 import re
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from columba.common.log.level import Level
@@ -16,6 +18,7 @@ from columba.common.log.level import Level
 Value = str | int | float | bool | None
 Sink = Callable[[Level, str], None]
 _PLAIN: Final = re.compile(r'[^\x00-\x20"=]+')  # needs no quotes
+TRACE_PLACES: Final = 8
 LINE_MAX: Final = 4000  # octets: below PIPE_BUF, so that lines of two processes never mix
 
 
@@ -50,6 +53,11 @@ class Event:
         """Say what an administrator must look at."""
         self._write(Level.ERROR, message, fields)
 
+    def crashed(self, message: str, error: BaseException, **fields: Value) -> None:
+        """Say what an unforeseen error ended, and the way that the error came: the mistake is ours."""
+        found: dict[str, Value] = {**fields, "error": repr(error), "trace": trace_of(error)}
+        self._write(Level.ERROR, message, found)
+
     def fatal(self, message: str, **fields: Value) -> None:
         """Say why this process ends."""
         self._write(Level.FATAL, message, fields)
@@ -70,6 +78,14 @@ def stderr_sink(level: Level, text: str) -> None:
             os.set_blocking(2, True)
         except OSError:
             return
+
+
+def trace_of(error: BaseException) -> str:
+    """Return the last places that an error came through, as one line."""
+    places = list(traceback.walk_tb(error.__traceback__))[-TRACE_PLACES:]  # reads no source files
+    return " > ".join(
+        f"{Path(f.f_code.co_filename).name}:{n}:{f.f_code.co_name}" for f, n in places
+    )
 
 
 def _show(value: Value) -> str:

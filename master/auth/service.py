@@ -213,7 +213,7 @@ class Auth:
             peer.write(dovecot.fail(number, code="temp_fail"))
             return
         except Exception as error:  # the job loop
-            self._context.event.error("Auth crashed", error=repr(error))
+            self._context.event.crashed("Auth crashed", error)
             peer.write(dovecot.fail(number, code="temp_fail"))
             return
         match step:
