@@ -13,6 +13,11 @@ def left_s(until_ns: int) -> float:
     return max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
 
 
+def from_now(seconds: float) -> int:
+    """Return the instant of CLOCK_MONOTONIC so many seconds from now, in nanoseconds."""
+    return time.monotonic_ns() + int(seconds * 1e9)
+
+
 class Clock(Protocol):
     """Tells the time."""
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, Protocol, TypeVar
 
+from columba.common.clock import from_now
 from columba.common.errors import UnavailableError
 
 IDLE_S: Final = 60.0  # a connection that was idle for longer is not used again
@@ -52,7 +53,7 @@ class Pool(Generic[C]):
         Work that raises LostError on a connection that was used before is done again on another one: it must be
         harmless to do it twice.
         """
-        until_ns = time.monotonic_ns() + int(timeout_s * 1e9)
+        until_ns = from_now(timeout_s)
         try:
             async with asyncio.timeout(timeout_s), self._slots:
                 return await self._run(until_ns, work)

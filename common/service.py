@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import uvloop
 import zmq
 
 from columba.common import loopwatch
+from columba.common.clock import from_now
 from columba.common.config.handed import load_settings
 from columba.common.errors import EX_SOFTWARE, ColumbaError
 from columba.common.ipc import master, tlsfiles
@@ -285,7 +285,7 @@ async def _live(make: Make[S], birth: Birth, settings: S) -> int:
     pushes = context.spawn(_push(context, service), "metrics")
     await context.wait_stop()
     timeout_s = max(1.0, birth.shutdown_timeout_s - DRAIN_RESERVE_S)
-    context.drain_until_ns = time.monotonic_ns() + int(timeout_s * 1e9)
+    context.drain_until_ns = from_now(timeout_s)
     context.is_draining = True
     context.changed()
     with contextlib.suppress(TimeoutError):

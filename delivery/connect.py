@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Final
 
 from columba.common import limits
+from columba.common.clock import from_now
 from columba.common.dns.mx import (
     Addresses,
     MxHosts,
@@ -163,4 +164,4 @@ async def _give_up(tries: "dict[asyncio.Task[Stream], Endpoint]") -> None:
 
 
 def _earlier(deadline_ns: int, seconds: float) -> int:
-    return min(deadline_ns, time.monotonic_ns() + int(seconds * 1e9))
+    return min(deadline_ns, from_now(seconds))

@@ -7,6 +7,7 @@ the stage at which it broke. What is said when stands in opening.py and session.
 import time
 from dataclasses import dataclass
 
+from columba.common.clock import from_now
 from columba.common.errors import ColumbaError, RemoteProtocolError
 from columba.common.net.stream import Stream, StreamError
 from columba.common.smtp.client import (
@@ -123,8 +124,3 @@ class Exchange:
         if not self.is_secret:
             self.transcript.note(time.monotonic_ns(), "S", data)
         self.smtp.receive(data)
-
-
-def from_now(seconds: float) -> int:
-    """Return the instant so many seconds from now (CLOCK_MONOTONIC, ns)."""
-    return time.monotonic_ns() + int(seconds * 1e9)

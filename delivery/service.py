@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from columba.common.admin import AdminServer
-from columba.common.clock import SystemClock, left_s
+from columba.common.clock import SystemClock, from_now, left_s
 from columba.common.dns.client import Client, name_servers
 from columba.common.errors import ConfigError
 from columba.common.hop.chain import Delays
@@ -228,7 +228,7 @@ class Delivery(Serving):
         put = self._keeper.withheld(id)
         if put is None:
             return wire.Done()
-        until_ns = time.monotonic_ns() + int(FENCE_S * 1e9)
+        until_ns = from_now(FENCE_S)
         if await self._queue.fence_put(put, until_ns):
             return wire.Done()
         return wire.NotStored(text="the fence could not be written")

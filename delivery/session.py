@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from columba.common.clock import from_now
 from columba.common.errors import ColumbaError
 from columba.common.net.stream import Stream, StreamError
 from columba.common.off_loop import OffLoop
@@ -23,7 +24,7 @@ from columba.common.smtp.fit import fit_mail, fit_rcpt
 from columba.common.smtp.state import Phase
 from columba.delivery.commitment import Commitment
 from columba.delivery.content import Content
-from columba.delivery.exchange import Exchange, HopError, Patience, from_now
+from columba.delivery.exchange import Exchange, HopError, Patience
 from columba.delivery.opening import Manner, open_session
 from columba.delivery.outcome import Stage
 from columba.delivery.target import Endpoint

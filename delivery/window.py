@@ -13,6 +13,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
 
+from columba.common.clock import left_s
+
 MINUTE_NS: Final = 60_000_000_000
 WINDOWS_MAX: Final = 10_000
 MEMORY_NS: Final = 600_000_000_000  # how long it is remembered that a destination is under pressure
@@ -139,9 +141,8 @@ class Window:
     async def _wait_turn(self, deadline_ns: int) -> bool:
         waiter = asyncio.get_running_loop().create_future()
         self._line.append(waiter)
-        left_s = (deadline_ns - time.monotonic_ns()) / 1e9
         try:
-            async with asyncio.timeout(max(left_s, 0)):
+            async with asyncio.timeout(left_s(deadline_ns)):
                 await waiter
         except TimeoutError:
             self._forget(waiter)

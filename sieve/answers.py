@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from columba.common.clock import left_s
+from columba.common.clock import from_now, left_s
 from columba.common.dict.base import Dict
 from columba.common.dns.resolver import RecordType, Resolver
 from columba.common.errors import ColumbaError, UnavailableError
@@ -193,14 +193,14 @@ class Answers:
         if resolver is None:
             return "unknown"
         timeout_s = within(self._sources.dns_timeout_s, until_ns)
-        return await client_name(resolver, ip, time.monotonic_ns() + int(timeout_s * 1e9))
+        return await client_name(resolver, ip, from_now(timeout_s))
 
     async def _resolve(self, asked: Resolve, until_ns: int) -> Answer:
         sources = self._sources
         if sources.resolver is None:
             return Unavailable("there is no name server to ask")
         timeout_s = sources.list_timeout_s if asked.list_zone else sources.dns_timeout_s
-        until = time.monotonic_ns() + int(within(timeout_s, until_ns) * 1e9)
+        until = from_now(within(timeout_s, until_ns))
         answer = await sources.resolver.query(asked.name, RecordType(asked.type.upper()), until)
         if answer.is_temporary:
             if asked.list_zone and sources.event is not None:

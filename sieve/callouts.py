@@ -4,9 +4,9 @@ What is remembered stands in a dict that all processes share: an acceptance for 
 else not at all. A dict that does not answer costs the memory, not the answer.
 """
 
-import time
 from typing import cast
 
+from columba.common.clock import from_now
 from columba.common.dict.base import Dict
 from columba.common.errors import PeerError, UnavailableError
 from columba.common.hop.destination import destination
@@ -47,7 +47,7 @@ class HopCallouts:
         key = f"callout/{where}/{asked.sender}/{asked.recipient}"
         if not asked.holds and (known := await self._recall(key)) is not None:
             return known
-        until_ns = time.monotonic_ns() + int(timeout_s * 1e9)
+        until_ns = from_now(timeout_s)
         request = wire.CallOut(
             route=route,
             sender=asked.sender.encode(),

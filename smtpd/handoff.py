@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from columba.common.clock import from_now
 from columba.common.errors import PeerError
 from columba.common.hop.answered import Answerer
 from columba.common.hop.chain import GRACE_NS, STEP_NS, Next
@@ -154,7 +155,7 @@ class Handoff:
         settings = self._settings
         is_submission = session.role is Role.SUBMISSION
         limit_s = settings.submission_reply_deadline if is_submission else settings.reply_deadline
-        deadline_ns = time.monotonic_ns() + int(limit_s * 1e9)
+        deadline_ns = from_now(limit_s)
         if self._context.is_draining:
             return min(deadline_ns, self._context.drain_until_ns - DRAIN_RESERVE_NS)
         return deadline_ns
@@ -165,7 +166,7 @@ class Handoff:
         if not base or self._context.directory.note("queue") <= 0:
             return ()
         originals = tuple(r.original or r.address for r in transaction.recipients)
-        until_ns = min(deadline_ns, time.monotonic_ns() + int(KEEPER_S * 1e9))
+        until_ns = min(deadline_ns, from_now(KEEPER_S))
         fenced = await self._queue.fence_ask(base, originals, until_ns)
         for record in fenced:
             self._event.info(
@@ -247,7 +248,7 @@ class Handoff:
 
     async def _withhold(self, told: Told) -> None:
         """Have fence records written for what was accepted, by its keepers, or from here if they can't."""
-        until_ns = time.monotonic_ns() + int(KEEPER_S * 1e9)
+        until_ns = from_now(KEEPER_S)
         left: list[wire.Outcome] = []
         for keeper in {outcome.keeper for outcome in told.outcomes}:
             kept = [outcome for outcome in told.outcomes if outcome.keeper == keeper]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from columba.common.clock import from_now
 from columba.common.errors import PeerError
 from columba.common.ipc import wire
 from columba.common.ipc.calls import Caller
@@ -189,7 +190,7 @@ class Presence:
         return reply.delay_s if isinstance(reply, wire.Penalty) else 0.0
 
     async def _call(self, request: wire.Request) -> wire.Reply:
-        until_ns = time.monotonic_ns() + int(CALL_S * 1e9)
+        until_ns = from_now(CALL_S)
         return (await self._caller.call("anvil", request, until_ns=until_ns)).reply
 
     def _warn(self, error: PeerError) -> None:

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import socket
-import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from columba.common.clock import left_s
 from columba.common.errors import ConfigError, PeerError, RemoteProtocolError
 from columba.common.ipc.master import Listener
 from columba.common.service import Context
@@ -81,13 +81,13 @@ class SmtpService:
             connection.retire()
         self._shared.handoff.hurry(until_ns)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.1, (until_ns - time.monotonic_ns()) / 1e9)):
+            async with asyncio.timeout(max(0.1, left_s(until_ns))):
                 await self._wait_empty()
         for connection in list(self._connections):
             connection.abort()
         if self._shared.auth is not None:
             self._shared.auth.close()
-        await self._shared.handoff.close(max(0.5, (until_ns - time.monotonic_ns()) / 1e9))
+        await self._shared.handoff.close(max(0.5, left_s(until_ns)))
 
     def opened(self, connection: Connection) -> Reply | None:
         """Count a connection in; return the refusal if there is no room for it."""

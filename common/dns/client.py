@@ -7,8 +7,6 @@ set it elsewhere. Names are asked as they are, absolute, without a search list.
 """
 
 import ipaddress
-import os
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ import dns.name
 import dns.rcode
 import dns.rdata
 import dns.rdatatype
+from columba.common.clock import left_s
 from columba.common.dns.cache import Cache
 from columba.common.dns.resolver import (
     Answer,
@@ -44,7 +43,6 @@ TRY_S: Final = 3.0  # how long one server may think before the next is asked
 ROUNDS: Final = 2
 PAYLOAD: Final = 1232  # octets of UDP that pass every path unfragmented
 NEGATIVE_TTL_S: Final = 60  # of a negative answer that came without SOA (RFC 2308 §5)
-_NOW: Final = time.monotonic_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +76,20 @@ class Client:
         except (dns.exception.DNSException, UnicodeError) as error:
             return Answer(Status.NO_NAME, name=name, reason=f"not a domain name: {error}")
         key = (wanted.to_text(omit_final_dot=True), kind)
-        known = self._cache.get(key, _NOW())
+        known = self._cache.get(key, time.monotonic_ns())
         if known is not None:
             return known
         answer = await self._ask_all(wanted, kind, deadline_ns)
-        self._cache.put(key, answer, _NOW())
+        self._cache.put(key, answer, time.monotonic_ns())
         return answer
 
     async def _ask_all(self, name: dns.name.Name, kind: RecordType, deadline_ns: int) -> Answer:
         last = Answer(Status.TIMEOUT, name=str(name), reason="no name server answered in time")
         for server in self._servers * ROUNDS:
-            left_s = (deadline_ns - _NOW()) / 1e9
-            if left_s <= 0:
+            timeout_s = min(TRY_S, left_s(deadline_ns))
+            if not timeout_s:
                 break
-            answer = await self._ask(server, name, kind, min(TRY_S, left_s))
+            answer = await self._ask(server, name, kind, timeout_s)
             if not answer.is_temporary:
                 return answer
             if answer.status is Status.FAILED:
@@ -134,7 +132,7 @@ def parse_server(text: str) -> Server:
 def system_servers(path: str = "/etc/resolv.conf") -> tuple[Server, ...]:
     """Return the machine's name servers, loopback when the file names none. Reads one small file."""
     try:
-        lines = Path(os.fspath(path)).read_text(errors="replace").splitlines()
+        lines = Path(path).read_text(errors="replace").splitlines()
     except OSError:
         lines = []
     found: list[Server] = []
@@ -154,11 +152,6 @@ def name_servers(words: Sequence[str]) -> tuple[Server, ...]:
         return tuple(parse_server(word) for word in words) or system_servers()
     except ValueError as error:
         raise ConfigError(f"dns_servers: {error}") from error
-
-
-def shuffled(servers: Sequence[Server], source: random.Random) -> tuple[Server, ...]:
-    """Return the servers in a new order, so that several processes share the load."""
-    return tuple(source.sample(list(servers), len(servers)))
 
 
 def _read(reply: dns.message.Message, server: Server) -> Answer:

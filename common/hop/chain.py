@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from columba.common.clock import left_s
 from columba.common.errors import NoPeerError, PeerGoneError, PeerLateError
 from columba.common.hop.admission import Admission
 from columba.common.hop.mail import Mail, StepResult, Why, missing, same_for_all
@@ -202,7 +203,7 @@ class Chain:
         due_in_s = self._delays.takeover_s
         if to.service != LAST:
             # Who the dead one had called may still deliver until its own deadline, which is earlier than ours.
-            due_in_s = max(due_in_s, (own_deadline_ns - time.monotonic_ns()) / 1e9)
+            due_in_s = max(due_in_s, left_s(own_deadline_ns))
         return await self.store(mail, to.step, why, own_deadline_ns, due_in_s)
 
     async def _checked(

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from columba.common.clock import from_now
 from columba.common.errors import NoPeerError, PeerError
 from columba.common.hop.mail import Mail
 from columba.common.ipc import wire
@@ -34,7 +35,7 @@ class QueueClient:
 
     async def store(self, mail: Mail, intake: wire.Intake, until_ns: int) -> wire.Stored | str:
         """Return Stored when durable, else why not: then nothing will come of the intake."""
-        until_ns = max(until_ns, time.monotonic_ns() + int(STORE_MIN_S * 1e9))
+        until_ns = max(until_ns, from_now(STORE_MIN_S))
         id = intake.handoff.id
         intake = msgspec.structs.replace(intake, by=self._by)
         try:
@@ -143,7 +144,7 @@ class QueueClient:
         slots = self._directory.ready("queue")
         taken = bool(slots)
         for slot in slots:
-            until_ns = time.monotonic_ns() + int(CALL_S * 1e9)
+            until_ns = from_now(CALL_S)
             try:
                 answer = await self._caller.call_process(slot.name, request, until_ns=until_ns)
             except PeerError:

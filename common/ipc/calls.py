@@ -13,6 +13,7 @@ from typing import Final
 
 import zmq
 
+from columba.common.clock import from_now
 from columba.common.errors import NoPeerError
 from columba.common.ipc import wire
 from columba.common.ipc.client import Answer, Call, Channel
@@ -55,7 +56,7 @@ class Caller:
         PeerLateError (unknown what was done). A worker's Busy is never returned.
         """
         header = wire.ENCODER.encode(request)
-        give_up_ns = min(until_ns, time.monotonic_ns() + int(HANDOFF_WAIT_S * 1e9))
+        give_up_ns = min(until_ns, from_now(HANDOFF_WAIT_S))
         pause_s = RETRY_S
         while True:
             for slot in self._order(service, key):
@@ -72,7 +73,7 @@ class Caller:
     ) -> Answer:
         """Return the answer of the process of this name; raise like call, and NoPeerError when busy."""
         header = wire.ENCODER.encode(request)
-        give_up_ns = min(until_ns, time.monotonic_ns() + int(HANDOFF_WAIT_S * 1e9))
+        give_up_ns = min(until_ns, from_now(HANDOFF_WAIT_S))
         while True:
             slot = self._find(name)
             if slot is None:

@@ -8,11 +8,11 @@ Servers have streams of their own, because they count by the thousand; this one 
 
 import asyncio
 import ssl
-import time
 from collections import deque
 from collections.abc import Coroutine
 from typing import Final, TypeVar, cast
 
+from columba.common.clock import from_now, left_s
 from columba.common.errors import ColumbaError
 
 HIGH_WATER: Final = 256 * 1024
@@ -121,7 +121,7 @@ class Stream:
         """Close after what was written is sent, within a second."""
         self._protocol.transport.close()
         try:
-            await _within(self._protocol.wait_lost(), time.monotonic_ns() + int(CLOSE_S * 1e9), "")
+            await _within(self._protocol.wait_lost(), from_now(CLOSE_S), "")
         except StreamError:
             self.abort()
 
@@ -155,9 +155,8 @@ async def _open(
 
 async def _within(work: Coroutine[object, object, T], deadline_ns: int, late: str) -> T:
     """Await work until the deadline. Raises StreamLateError with the text `late`."""
-    left_s = (deadline_ns - time.monotonic_ns()) / 1e9
     try:
-        async with asyncio.timeout(max(left_s, 0)):
+        async with asyncio.timeout(left_s(deadline_ns)):
             return await work
     except TimeoutError as error:
         raise StreamLateError(late) from error

@@ -14,6 +14,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from columba.common.clock import from_now
 from columba.common.dns.resolver import RecordType, Resolver
 from columba.common.errors import RemoteProtocolError
 from columba.common.net.check import Check
@@ -88,7 +89,7 @@ async def probe(wanted: Wanted) -> Found:
 
 async def addresses_of(host: str, resolver: Resolver, timeout_s: float) -> tuple[str, ...]:
     """Return the addresses of a host, IPv6 first."""
-    until_ns = time.monotonic_ns() + int(timeout_s * 1e9)
+    until_ns = from_now(timeout_s)
     ipv6 = await resolver.query(host, RecordType.AAAA, until_ns)
     ipv4 = await resolver.query(host, RecordType.A, until_ns)
     return (*ipv6.names(), *ipv4.names())
@@ -96,7 +97,7 @@ async def addresses_of(host: str, resolver: Resolver, timeout_s: float) -> tuple
 
 async def mx_of(domain: str, resolver: Resolver, timeout_s: float) -> tuple[str, ...]:
     """Return the MX hosts of a domain, best first, else the domain itself."""
-    until_ns = time.monotonic_ns() + int(timeout_s * 1e9)
+    until_ns = from_now(timeout_s)
     answer = await resolver.query(domain, RecordType.MX, until_ns)
     records = sorted(answer.mx(), key=lambda record: (record.preference, record.host))
     return tuple(record.host for record in records if record.host) or (domain,)
