@@ -18,8 +18,8 @@ from columba.common.mail.words import decode_words, encode_words
 _FIELD_END: Final = re.compile(rb"\r\n(?![ \t])")
 # RFC 5322 §3.6.8 and §4.5: ftext is any printable ASCII but colon; blanks may stand before the colon.
 _NAME: Final = re.compile(rb"([!-9;-~]+)[ \t]*:")
-# Where a line begins that is neither a field nor the continuation of one.
-_NO_FIELD: Final = re.compile(rb"\A(?![!-9;-~]+[ \t]*:)|\r\n(?![ \t]|[!-9;-~]+[ \t]*:)")
+# Where a line begins that is neither a field nor the continuation of one, behind the first line.
+_NO_FIELD: Final = re.compile(rb"\r\n(?![ \t]|[!-9;-~]+[ \t]*:)")
 _FOLD: Final = re.compile(rb"\r\n(?=[ \t])")
 _FOLD_BLANK: Final = re.compile(rb"\r\n[ \t]")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
@@ -215,6 +215,8 @@ def split_message(message: bytes) -> tuple[Header, bytes]:
 
 def header_end(message: bytes) -> int:
     """Return the number of octets of a mail's header block (see split_message)."""
+    if not _NAME.match(message):
+        return 0
     match = _NO_FIELD.search(message)
     return match.end() if match else len(message)
 

@@ -11,14 +11,11 @@ from typing import Final
 
 from columba.common import limits
 from columba.common.errors import LocalProtocolError
+from columba.common.mail.header import header_end
 
 _END: Final = b"\r\n.\r\n"
 _HELD: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
 _ANY_NEWLINE: Final = re.compile(rb"\r\n|\r|\n")
-# RFC 5322 §2.2: a field is a name of %d33-57 / %d59-126 and a colon (§4.5.8 allows blanks before it); a line that
-# begins with a blank continues one. This finds the end of the last line before one that is neither.
-_NO_FIELD: Final = re.compile(rb"\n(?![ \t]|[!-9;-~]+[ \t]*:)(?=.)", re.DOTALL)
-_FIELD: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
 
 
 class BareNewline(Enum):
@@ -203,7 +200,7 @@ class HeaderCut:
     def _overflow(self) -> bytes:
         """Decide whether a text without an empty line is a header past the limit or has none."""
         lines = bytes(self._head[: self._head.rfind(b"\n") + 1])
-        if _header_end(lines) < len(lines):
+        if header_end(lines) < len(lines):
             return self._cut(len(self._head), len(self._head))
         self.too_big = True
         self._head.clear()
@@ -211,7 +208,7 @@ class HeaderCut:
 
     def _cut(self, end: int, start: int) -> bytes:
         head, body = bytes(self._head[:end]), bytes(self._head[start:])
-        true_end = _header_end(head)
+        true_end = header_end(head)
         if true_end < len(head):
             body = bytes(self._head[true_end:])
             head = head[:true_end]
@@ -219,11 +216,3 @@ class HeaderCut:
             head += b"\r\n"
         self._head, self.complete = bytearray(head), True
         return body
-
-
-def _header_end(head: bytes) -> int:
-    """Return where the fields of a header block end: its length, or the first line that is no field."""
-    if head and not _FIELD.match(head):
-        return 0
-    found = _NO_FIELD.search(head)
-    return found.end() if found else len(head)
