@@ -20,6 +20,7 @@ from columba.common.net.check import Check
 from columba.common.net.stream import StreamError
 from columba.common.off_loop import OffLoop
 from columba.common.sasl.client import Credentials
+from columba.common.smtp.codes import ascii_line
 from columba.delivery import form, outcome
 from columba.delivery.connect import Finder, connect
 from columba.delivery.exchange import HopError, HopTlsError, Patience
@@ -123,7 +124,7 @@ class Attempts:
             source = tools.sources.draw(target.source)
             login = await tools.logins.of(target)
         except (NoSourceError, UnavailableError) as error:
-            why = Why(451, "4.3.5", outcome.one_line(str(error)))
+            why = Why(451, "4.3.5", ascii_line(str(error)))
             return same(job, Result(Decision(Verdict.TEMPORARY, why, alert=True)))
         wanted = demand(
             target.tls,

@@ -12,13 +12,14 @@ from columba.common.clock import SystemClock
 from columba.common.hop.mail import Why
 from columba.common.ipc import wire
 from columba.common.ipc.spool import BodySource
+from columba.common.smtp.codes import ascii_line
 from columba.delivery import form
 from columba.delivery.attempt import Attempts, Tools, Try, Ways, is_stale
 from columba.delivery.commitment import Commitment
 from columba.delivery.content import Content
 from columba.delivery.exchange import HopError
 from columba.delivery.job import Job, Result
-from columba.delivery.outcome import Decision, Stage, Verdict, one_line
+from columba.delivery.outcome import Decision, Stage, Verdict
 from columba.delivery.session import Session
 from columba.delivery.target import NoTargetError, target_of
 
@@ -86,4 +87,4 @@ class Callouts:
 
 
 def _unsure(text: str) -> Decision:
-    return Decision(Verdict.TEMPORARY, Why(451, "4.4.0", one_line(text)))
+    return Decision(Verdict.TEMPORARY, Why(451, "4.4.0", ascii_line(text)))

@@ -8,11 +8,12 @@ from columba.common.errors import ConfigError, StoreError
 from columba.common.hop.mail import Why
 from columba.common.ipc import wire
 from columba.common.off_loop import OffLoop
+from columba.common.smtp.codes import ascii_line
 from columba.delivery.commitment import Commitment
 from columba.delivery.content import Content
 from columba.delivery.job import LATE, UNREADABLE, Result
 from columba.delivery.maildir import Filing, Letter, Maildirs
-from columba.delivery.outcome import Decision, Verdict, one_line
+from columba.delivery.outcome import Decision, Verdict
 from columba.delivery.placement import BadMailboxError, base_name, folder_name
 from columba.delivery.settings import MailboxSection
 
@@ -82,19 +83,19 @@ class Filer:
                 asked.use,
             )
         except (OSError, TimeoutError) as error:
-            return wire.FolderTold(problem=one_line(f"the mailbox can't be read: {error}"))
+            return wire.FolderTold(problem=ascii_line(f"the mailbox can't be read: {error}"))
         return wire.FolderTold(exists=exists)
 
     async def _save(self, letter: Letter, commitment: Commitment) -> Decision:
         try:
             filing = await self._off_loop.run(DISK_S, self._maildirs.save, letter, commitment)
         except BadMailboxError as error:
-            why = Why(451, "4.3.5", one_line(str(error)))
+            why = Why(451, "4.3.5", ascii_line(str(error)))
             return Decision(Verdict.TEMPORARY, why, alert=True)
         except StoreError:
             return UNREADABLE
         except (OSError, TimeoutError) as error:
-            why = Why(_BROKEN.code, _BROKEN.enhanced, one_line(f"{_BROKEN.text}: {error}"))
+            why = Why(_BROKEN.code, _BROKEN.enhanced, ascii_line(f"{_BROKEN.text}: {error}"))
             return Decision(Verdict.TEMPORARY, why, alert=True, own_words=_BROKEN.text)
         return _DECISIONS[filing]
 

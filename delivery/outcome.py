@@ -13,7 +13,7 @@ from typing import Final
 from columba.common import limits
 from columba.common.dns.mx import MxProblem
 from columba.common.hop.mail import Why
-from columba.common.smtp.codes import Reply
+from columba.common.smtp.codes import Reply, ascii_line
 
 
 class Stage(Enum):
@@ -103,7 +103,7 @@ def lost(stage: Stage, reason: str, label: str) -> Decision:
     enhanced = "4.4.1" if stage is Stage.CONNECT else "4.4.2"
     return Decision(
         Verdict.TEMPORARY,
-        Why(451, enhanced, one_line(f"{label}: {reason}")),
+        Why(451, enhanced, ascii_line(f"{label}: {reason}")),
         alert=stage is Stage.AUTH,
         next_host=stage is not Stage.END,
         is_pressed=True,
@@ -113,20 +113,14 @@ def lost(stage: Stage, reason: str, label: str) -> Decision:
 
 def refused_by_us(code: int, enhanced: str, text: str, own_words: str) -> Decision:
     """Return a final failure that we know without asking the hop: it lacks what the mail can't do without."""
-    return Decision(Verdict.FAILED, Why(code, enhanced, one_line(text)), own_words=own_words)
+    return Decision(Verdict.FAILED, Why(code, enhanced, ascii_line(text)), own_words=own_words)
 
 
 def of_problem(problem: MxProblem) -> Decision:
     """Return what a domain without hosts means."""
     verdict = Verdict.FAILED if problem.permanent else Verdict.TEMPORARY
-    why = Why(problem.code, problem.enhanced, one_line(problem.text))
+    why = Why(problem.code, problem.enhanced, ascii_line(problem.text))
     return Decision(verdict, why, alert=problem.alert)
-
-
-def one_line(text: str, limit: int = limits.HOP_TEXT) -> str:
-    """Return text as one line of printable ASCII of at most `limit` octets."""
-    clean = text.encode("ascii", "backslashreplace").decode()
-    return "".join(c if " " <= c <= "~" else " " for c in clean)[:limit].rstrip()
 
 
 def _temporary(
@@ -159,11 +153,11 @@ def _enhanced(reply: Reply, wanted: int, stage: Stage) -> str:
 def _delivered(reply: Reply, label: str) -> Why:
     given = reply.status()
     enhanced = given if given.startswith("2.") else "2.0.0"
-    return Why(250, enhanced, one_line(f"{reply.text()} ({label})"))
+    return Why(250, enhanced, ascii_line(f"{reply.text()} ({label})"))
 
 
 def _said(stage: Stage, reply: Reply, label: str) -> str:
     words = " ".join(part for part in (str(reply.code), reply.enhanced, reply.text()) if part)
     tail = f" (in reply to {stage.value})"
     head = f"{label} said: "
-    return one_line(head + words, limits.HOP_TEXT - len(tail)) + tail
+    return ascii_line(head + words, limits.HOP_TEXT - len(tail)) + tail

@@ -18,7 +18,7 @@ from columba.common import limits
 from columba.common.hop.mail import ACCEPTED
 from columba.common.ipc import wire
 from columba.common.smtp import codes
-from columba.common.smtp.codes import Reply, clean_line, reply
+from columba.common.smtp.codes import Reply, ascii_line, reply
 
 
 class Duty(Enum):
@@ -117,16 +117,18 @@ def _refusal(refused: Sequence[wire.Outcome]) -> Reply:
     # 421 would say that we close; a code of another class would be no refusal.
     code = first.code if 400 <= first.code < 500 and first.code != 421 else 451
     enhanced = first.enhanced if first.enhanced.startswith("4.") else "4.3.0"
-    return reply(code, enhanced, _line(first.text) or "Try again later")
+    return reply(code, enhanced, ascii_line(first.text) or "Try again later")
 
 
 def _failure(failed: Sequence[wire.Outcome]) -> Reply:
     found = {_failed_code(outcome) for outcome in failed}
     code = found.pop() if len(found) == 1 else 550
     if len(failed) == 1:
-        return reply(code, _failed_status(failed[0]), _line(failed[0].text) or "Delivery failed")
+        return reply(
+            code, _failed_status(failed[0]), ascii_line(failed[0].text) or "Delivery failed"
+        )
     lines = (
-        f"{_failed_status(o)} {_line(f'<{_shown(o)}> {o.text}')}"
+        f"{_failed_status(o)} {ascii_line(f'<{_shown(o)}> {o.text}')}"
         for o in failed[: limits.REPLY_LINES]
     )
     return Reply(code, "", tuple(lines))
@@ -136,7 +138,7 @@ def _success(id: str, accepted: Sequence[wire.Outcome]) -> Reply:
     if any(outcome.kind == "queued" for outcome in accepted):
         return reply(250, "2.0.0", f"Queued as {id}")
     words = next((o.text for o in accepted if o.kind == "delivered" and o.text), "")
-    return reply(250, "2.0.0", _line(f"Ok {id}: {words}" if words else f"Ok {id}"))
+    return reply(250, "2.0.0", ascii_line(f"Ok {id}: {words}" if words else f"Ok {id}"))
 
 
 def _failed_code(outcome: wire.Outcome) -> int:
@@ -149,8 +151,3 @@ def _failed_status(outcome: wire.Outcome) -> str:
 
 def _shown(outcome: wire.Outcome) -> str:
     return (outcome.original or outcome.address).decode("ascii", "backslashreplace")
-
-
-def _line(text: str) -> str:
-    # promises §2: hop texts are one line, ASCII, at most 400 octets.
-    return clean_line(text.encode("ascii", "backslashreplace").decode())[: limits.HOP_TEXT]

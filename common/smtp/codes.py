@@ -51,9 +51,8 @@ class Reply(msgspec.Struct, frozen=True):
 
     def one_line(self, limit: int = limits.HOP_TEXT) -> str:
         """Return code, enhanced code and words as one line of printable ASCII, cut at limit octets."""
-        words = " ".join(p for p in (str(self.code), self.enhanced, self.text()) if p)
-        clean = words.encode("ascii", "backslashreplace").decode()
-        return "".join(c if " " <= c <= "~" else " " for c in clean)[:limit]
+        words = (str(self.code), self.enhanced, self.text())
+        return ascii_line(" ".join(word for word in words if word), limit)
 
     def encode(self) -> bytes:
         """Return the reply as it goes over the wire, with CRLF."""
@@ -75,6 +74,14 @@ def reply(code: int, enhanced: str, *lines: str) -> Reply:
 def clean_line(text: str) -> str:
     """Return text fit for one line of a reply: control characters become blanks."""
     return "".join(c if c >= " " and c != "\x7f" else " " for c in text)
+
+
+def ascii_line(text: str, limit: int = limits.HOP_TEXT) -> str:
+    """Return text as one line of printable ASCII of at most `limit` octets (promises §2)."""
+    if not (text.isascii() and text.isprintable()):
+        escaped = text.encode("ascii", "backslashreplace").decode()
+        text = "".join(c if c.isprintable() else " " for c in escaped)
+    return text[:limit].rstrip()
 
 
 # Every text of ours that has no argument.

@@ -4,9 +4,9 @@ import pytest
 
 from columba.common.dns.mx import MxProblem, loop_of
 from columba.common.ipc import wire
-from columba.common.smtp.codes import Reply
+from columba.common.smtp.codes import Reply, ascii_line
 from columba.delivery.job import Result
-from columba.delivery.outcome import Detail, Stage, Verdict, decide, lost, of_problem, one_line
+from columba.delivery.outcome import Detail, Stage, Verdict, decide, lost, of_problem
 from columba.delivery.report import outcome_of
 
 HOP = "mx.test[192.0.2.1]:25"
@@ -103,7 +103,7 @@ def test_texts_are_one_short_line_of_ascii() -> None:
     text = decide(Stage.END, reply, HOP).why.text
     assert len(text) <= 400 and text.isascii() and text.isprintable()
     assert text.endswith("(in reply to end of data)")
-    assert one_line("a\tb\0c") == "a b c"
+    assert ascii_line("a\tb\0c") == "a b c"
 
 
 @pytest.mark.parametrize("stage", list(Stage))
