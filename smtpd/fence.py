@@ -11,7 +11,6 @@ import ipaddress
 from columba.common.mail.header import Header
 from columba.common.smtp.path import canonical
 
-BASE_LENGTH = 32
 _FIELDS = ("Message-ID", "Date", "From", "Subject")
 
 

@@ -22,7 +22,6 @@ class MxHosts:
 
     hosts: tuple[str, ...]
     secure: bool
-    is_implicit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def mx_hosts(
     if not records:
         if domain.lower() in own_names:
             return loop_of(domain)
-        return MxHosts((domain.lower(),), answer.secure, is_implicit=True)
+        return MxHosts((domain.lower(),), answer.secure)
     real = [record for record in records if record.host]
     if not real:  # RFC 7505 §3: one record, "." as host
         return MxProblem(True, 556, "5.1.10", f"Domain {domain} does not accept mail (null MX)")

@@ -86,10 +86,6 @@ class Answer:
         """Return the MX records, in no order."""
         return tuple(r for r in self.records if isinstance(r, MxRecord))
 
-    def tlsa(self) -> tuple[TlsaRecord, ...]:
-        """Return the TLSA records."""
-        return tuple(r for r in self.records if isinstance(r, TlsaRecord))
-
 
 class Resolver(Protocol):
     """Looks names up."""

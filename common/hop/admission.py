@@ -27,7 +27,6 @@ class Admission:
         self._queue_runs = 0
         self.changes = 0
         self._changes_told = 0
-        self.turned_away = 0
 
     @property
     def limit(self) -> int:
@@ -49,7 +48,6 @@ class Admission:
         """Count one call in and return True, or return False when there is no room."""
         self._turn(now_ns)
         if self._in_flight >= self.limit or (is_queue_run and not self._has_queue_room()):
-            self.turned_away += 1
             return False
         self._in_flight += 1
         self._queue_runs += is_queue_run

@@ -90,12 +90,6 @@ class Caller:
         slot = self._find(name)
         return slot is not None and self._channel(slot).tell(wire.ENCODER.encode(request))
 
-    async def connect(self, service: str) -> None:
-        """Open channels to a service's workers ahead of the first call."""
-        for slot in self._directory.ready(service):
-            self._channel(slot)
-        await asyncio.sleep(0)
-
     def close(self) -> None:
         """Close every channel."""
         for channel in self._channels.values():

@@ -36,7 +36,6 @@ class Channel:
         self._calls: dict[bytes, asyncio.Future[Answer]] = {}
         self._last = 0
         self._is_gone = False
-        self.stray = 0
         self.malformed = 0
         self._pump = Pump(socket, self._on_frames)
 
@@ -108,9 +107,7 @@ class Channel:
             self.malformed += 1
             return
         future = self._calls.get(number)
-        if future is None or future.done():
-            self.stray += 1
-        else:
+        if future is not None and not future.done():  # else it is late, and nobody waits for it
             future.set_result(Answer(reply, frames[2:], self.peer))
 
 

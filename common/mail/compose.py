@@ -1,7 +1,7 @@
-"""Small mails that we write ourselves: replies of vacation, notices, reports.
+"""What the mails that we write ourselves are made of: replies of vacation, notices, reports.
 
-Pure: id, host and time come as arguments. Every mail made here has Date, Message-ID, MIME-Version and
-Auto-Submitted (RFC 3834 §5), lines of at most 998 octets, and a body of seven bits, so that any hop takes it.
+Pure: id, host and time come as arguments. Fields are folded at 78 columns and in ASCII but for addresses; a text is of
+seven bits and lines of at most 998 octets, so that any hop takes it.
 Sources: RFC 5322 §3.6, RFC 2045 §6 (quoted-printable), RFC 3834, RFC 6532.
 """
 
@@ -15,7 +15,7 @@ from typing import Final
 from columba.common.limits import FIELD_LINE
 from columba.common.mail.addresses import Mailbox, quote_phrase
 from columba.common.mail.date import format_date
-from columba.common.mail.header import Header, field, fold
+from columba.common.mail.header import Header, fold
 from columba.common.mail.words import encode_words
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
@@ -47,38 +47,6 @@ class Written:
     def is_utf8(self) -> bool:
         """Whether a hop needs SMTPUTF8 for it: its header has UTF-8."""
         return not self.header.raw.isascii()
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A mail of plain text. id makes the Message-ID; extra fields are raw, each ending in CRLF."""
-
-    id: str
-    host: str
-    wall_s: float
-    sender: Mailbox
-    to: tuple[Mailbox, ...]
-    subject: str
-    text: str
-    auto_submitted: AutoSubmitted
-    in_reply_to: str = ""  # a Message-ID with its brackets
-    references: str = ""
-    extra: tuple[bytes, ...] = ()
-
-
-def write_letter(letter: Letter) -> Written:
-    """Return the mail."""
-    fields = common_fields(letter.id, letter.host, letter.wall_s, letter.auto_submitted)
-    fields += [
-        address_field("From", (letter.sender,)),
-        address_field("To", letter.to),
-        field("Subject", letter.subject),
-        *reply_fields(letter.in_reply_to, letter.references),
-        *letter.extra,
-        b"MIME-Version: 1.0\r\n",
-    ]
-    part_fields, body = text_part(letter.text)
-    return Written(Header(b"".join(fields) + part_fields), body)
 
 
 def common_fields(id: str, host: str, wall_s: float, auto: AutoSubmitted) -> list[bytes]:

@@ -116,11 +116,6 @@ class Header:
         """Return how many fields have that name."""
         return len(self._by_name().get(name.lower(), ()))
 
-    @property
-    def is_well_formed(self) -> bool:
-        """Tell whether every line belongs to a field with a name."""
-        return header_end(self.raw) == len(self.raw) and self.raw[-2:] in (b"", b"\r\n")
-
     def prepend(self, *fields: bytes) -> "Header":
         """Return a header with these raw fields (each ending in CRLF) before all others."""
         return Header(b"".join(fields) + self.raw)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from columba.common.limits import RECEIVED_FIELDS
-from columba.common.mail.addresses import parse_mailboxes
 from columba.common.mail.date import format_date
 from columba.common.mail.header import Header
 
@@ -92,16 +91,6 @@ def is_looping(
     own_limit is not 1; limit bounds circles of which we see only a part.
     """
     return count_hops(header) > limit or passages(header, own_name) > own_limit
-
-
-def is_delivered_to(header: Header, address: str) -> bool:
-    """Tell whether a Delivered-To field names this address: its mail came back."""
-    wanted = address.lower()
-    return any(
-        mailbox.address.lower() == wanted
-        for field in header.get_all("Delivered-To")
-        for mailbox in parse_mailboxes(field.unfolded)
-    )
 
 
 def _tls(version: str, cipher: str) -> str:

@@ -44,13 +44,6 @@ def parse_bearer(mechanism: str, message: bytes) -> BearerMessage:
     return BearerMessage(user, token.strip())
 
 
-def format_bearer(mechanism: str, user: str, token: str) -> bytes:
-    """Return the client's message."""
-    name = user.replace("=", "=3D").replace(",", "=2C")
-    head = f"user={user}" if mechanism == "XOAUTH2" else f"n,a={name},"
-    return f"{head}\x01auth=Bearer {token}\x01\x01".encode()
-
-
 def refusal(mechanism: str) -> bytes:
     """Return the challenge that tells a client that its token is not good."""
     status = "401" if mechanism == "XOAUTH2" else "invalid_token"

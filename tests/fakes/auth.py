@@ -61,3 +61,10 @@ class Running:
         sock.bind(str(self.folder / name))
         sock.listen()
         return Listener(name, sock.detach(), "unix")
+
+
+def format_bearer(mechanism: str, user: str, token: str) -> bytes:
+    """Return what a client says in OAUTHBEARER or XOAUTH2."""
+    name = user.replace("=", "=3D").replace(",", "=2C")
+    head = f"user={user}" if mechanism == "XOAUTH2" else f"n,a={name},"
+    return f"{head}\x01auth=Bearer {token}\x01\x01".encode()

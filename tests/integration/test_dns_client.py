@@ -53,7 +53,7 @@ async def test_mx_and_addresses(server: Names) -> None:
 async def test_null_mx_text_and_tlsa(server: Names) -> None:
     assert (await ask(server, "null.mail.test", RecordType.MX)).mx() == (MxRecord(0, ""),)
     assert (await ask(server, "text.mail.test", RecordType.TXT)).texts() == (b"v=spf1 -all",)
-    tlsa = (await ask(server, "_25._tcp.mx1.mail.test", RecordType.TLSA)).tlsa()
+    tlsa = (await ask(server, "_25._tcp.mx1.mail.test", RecordType.TLSA)).records
     assert tlsa == (TlsaRecord(3, 1, 1, bytes.fromhex("00112233445566778899aabbccddeeff" * 2)),)
 
 

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from columba.common.errors import RemoteProtocolError
-from columba.common.sasl.oauth import BearerMessage, format_bearer, parse_bearer
+from columba.common.sasl.oauth import BearerMessage, parse_bearer
 from columba.common.sasl.plain import PlainMessage, format_plain, parse_plain
 from columba.common.sasl.scram import ScramClient, ScramServer, derive
+from tests.fakes.auth import format_bearer
 
 NAME = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=30)
 WORDS = st.sampled_from(

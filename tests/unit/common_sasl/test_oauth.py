@@ -5,7 +5,8 @@ import json
 import pytest
 
 from columba.common.errors import RemoteProtocolError
-from columba.common.sasl.oauth import BearerMessage, format_bearer, parse_bearer, refusal
+from columba.common.sasl.oauth import BearerMessage, parse_bearer, refusal
+from tests.fakes.auth import format_bearer
 
 
 def test_the_examples_of_their_sources() -> None:

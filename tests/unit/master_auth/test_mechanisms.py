@@ -8,13 +8,12 @@ import pytest
 from columba.common.errors import ConfigError
 from columba.common.sasl import scram as messages
 from columba.common.sasl.dovecot import Challenge, Fail, Ok, binding_params
-from columba.common.sasl.oauth import format_bearer
 from columba.common.sasl.plain import format_plain
 from columba.common.sasl.scram import ScramClient
 from columba.master.auth.mechanisms import FLAGS, offered
 from columba.master.auth.schemes import make
 from columba.smtpd.peers.dovecot import Verdict
-from tests.fakes.auth import Running
+from tests.fakes.auth import Running, format_bearer
 
 PARAMS = {"service": "smtp", "secured": "tls", "rip": "192.0.2.1"}
 BINDINGS = {"tls-exporter": b"e" * 32, "tls-server-end-point": b"c" * 32}

@@ -10,11 +10,10 @@ import pytest
 
 from columba.common.ipc.tlsfiles import TICKET_OCTETS, Pair, TlsFiles
 from columba.common.net.openssl import export_key
-from columba.common.sasl.oauth import format_bearer
 from columba.common.sasl.scram import ScramClient
 from columba.master.auth.mechanisms import FLAGS
 from columba.smtpd.tls import EXPORTED_OCTETS, EXPORTER
-from tests.fakes.auth import Running
+from tests.fakes.auth import Running, format_bearer
 from tests.fakes.certificate import self_signed
 from tests.fakes.smtpd_world import Client, World, insecure, wait_for
 

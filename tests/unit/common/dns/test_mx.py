@@ -57,7 +57,7 @@ def test_the_number_of_hosts_has_a_limit() -> None:
 
 def test_no_mx_means_the_domain_itself() -> None:
     result = mx_hosts("To.Example", Answer(Status.NO_DATA, secure=True), lambda _: None, OWN, 10)
-    assert result == MxHosts(("to.example",), True, is_implicit=True)
+    assert result == MxHosts(("to.example",), True)
 
 
 def test_null_mx_is_final() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from columba.common.mail.compose import Written
 from columba.common.mail.dsn import Action, Fate, Report, write_dsn
 from columba.common.mail.header import Header
+from tests.fakes.headers import is_well_formed
 
 HEADER = Header(
     b"From: a@example.org\r\nTo: b@example.net\r\nSubject: hi\r\nMessage-ID: <1@example.org>\r\n"
@@ -104,7 +105,7 @@ def test_no_words_of_others_add_a_field_or_a_part(
 ) -> None:
     fate = dataclasses.replace(FAILED, address=address or "a", reply=reply, hop=hop, original="")
     written = write_dsn(dataclasses.replace(REPORT, fates=(fate,), body=body))
-    assert written.header.is_well_formed
+    assert is_well_formed(written.header)
     boundary = written.header.text("Content-Type").partition('boundary="')[2].rstrip('"').encode()
     assert written.body.count(b"--" + boundary) == 4
     status = written.body.split(b"--" + boundary)[2].partition(b"\r\n\r\n")[2]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from columba.common.mail.header import Header, split_message
 from columba.delivery.signer.sevenbit import to_seven_bits
+from tests.fakes.headers import is_well_formed
 
 MIXED = (
     b"From: a@example.org\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n"
@@ -36,7 +37,7 @@ def rewritten(message: bytes) -> bytes:
     result = to_seven_bits(*split_message(message))
     assert result is not None
     header, body = result
-    assert header.is_well_formed
+    assert is_well_formed(header)
     return header.raw + b"\r\n" + body
 
 
