@@ -163,7 +163,7 @@ class Handoff:
     async def _fenced(
         self, base: bytes, transaction: Transaction, deadline_ns: int
     ) -> tuple[wire.Fenced, ...]:
-        if not base or self._context.directory.note("queue") <= 0:
+        if not base:
             return ()
         originals = tuple(r.original or r.address for r in transaction.recipients)
         until_ns = min(deadline_ns, from_now(KEEPER_S))

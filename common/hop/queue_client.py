@@ -93,7 +93,7 @@ class QueueClient:
         self, base: bytes, originals: tuple[bytes, ...], until_ns: int
     ) -> tuple[wire.Fenced, ...]:
         """Return what is known of these recipients; nothing when the queue can't tell (deliver then)."""
-        if self._directory.note("queue") == 0:
+        if self._directory.note("queue") <= 0:  # no record anywhere, or nobody who could tell
             return ()
         request = wire.FenceAsk(base=base, originals=originals)
         try:
