@@ -30,19 +30,6 @@ from columba.smtpd.stages import StageName
 from columba.smtpd.tls import bindings
 from columba.smtpd.transaction import Transaction
 
-ALWAYS: Final = frozenset(
-    {
-        "PIPELINING",
-        "SIZE",
-        "8BITMIME",
-        "SMTPUTF8",
-        "CHUNKING",
-        "DSN",
-        "ENHANCEDSTATUSCODES",
-        "LIMITS",
-        "PRDR",
-    }
-)
 DELAY_MAX_S: Final = 60.0
 FURTHEST_S: Final = 999_999_999  # nine digits (RFC 4865 §4)
 
@@ -115,45 +102,31 @@ class Conversation:
 
     def offer(self) -> Extensions:
         """Return what this client may use now."""
-        offers = (
-            keyword for keyword in self.profile.offers if keyword in ALWAYS or self._may(keyword)
-        )
-        return extensions.offer((keyword, self._words(keyword)) for keyword in offers)
+        told = ((keyword, self._words(keyword)) for keyword in self.profile.offers)
+        return extensions.offer((keyword, words) for keyword, words in told if words is not None)
 
-    def _may(self, keyword: str) -> bool:
-        """Tell whether a keyword that is not for everybody is for this client now."""
-        session = self.session
-        match keyword:
-            case "STARTTLS":
-                return bool(self.shared.tls) and not session.tls and bool(session.ip)
-            case "AUTH":
-                return bool(self.mechanisms())
-            case "REQUIRETLS":
-                return bool(session.tls)  # RFC 8689 §2
-            case "XCLIENT":
-                return is_within(session.peer_ip, self.profile.xclient)
-            case "XFORWARD":
-                return is_within(session.peer_ip, self.profile.xforward)
-            case "FUTURERELEASE":
-                may_queue = session.is_trusted or session.role is Role.SUBMISSION
-                return may_queue and self.profile.settings.future_release_limit > 0
-        return False
-
-    def _words(self, keyword: str) -> str:
-        """Return what stands behind a keyword."""
-        settings = self.profile.settings
+    def _words(self, keyword: str) -> str | None:
+        """Return what stands behind a keyword, None where this client may not use it now."""
+        session, settings, profile = self.session, self.profile.settings, self.profile
         match keyword:
             case "SIZE":
                 return str(settings.message_size_limit)
             case "LIMITS":
                 return f"RCPTMAX={settings.recipient_limit}"  # RFC 9422 §4.2
-            case "FUTURERELEASE":  # RFC 4865 §4
-                limit_s = min(int(settings.future_release_limit), FURTHEST_S)
-                return f"{limit_s} {format_instant(time.time() + limit_s)}"
-            case "XCLIENT" | "XFORWARD":
-                return " ".join(CLAIMS[Verb(keyword.encode())])
+            case "STARTTLS":
+                return "" if self.shared.tls and not session.tls and session.ip else None
             case "AUTH":
-                return " ".join(self.mechanisms())
+                return " ".join(self.mechanisms()) or None
+            case "REQUIRETLS":
+                return "" if session.tls else None  # RFC 8689 §2
+            case "XCLIENT" | "XFORWARD":
+                networks = profile.xclient if keyword == "XCLIENT" else profile.xforward
+                is_proxy = is_within(session.peer_ip, networks)
+                return " ".join(CLAIMS[Verb(keyword.encode())]) if is_proxy else None
+            case "FUTURERELEASE":  # RFC 4865 §4
+                may_queue = session.is_trusted or session.role is Role.SUBMISSION
+                limit_s = min(int(settings.future_release_limit), FURTHEST_S) if may_queue else 0
+                return f"{limit_s} {format_instant(time.time() + limit_s)}" if limit_s > 0 else None
         return ""
 
     def greeting(self) -> Reply:
@@ -169,19 +142,20 @@ class Conversation:
         if not session.tls and not shared.settings.auth_without_tls:
             return ()
         offered = shared.auth.mechanisms or ("PLAIN",)
-        return tuple(name for name in offered if self._is_usable(name))
+        can_bind = any(name.endswith(PLUS) for name in offered) and bool(self.bindings())
+        return tuple(name for name in offered if self._is_usable(name, can_bind))
 
     def bindings(self) -> Mapping[str, bytes]:
         """Return what the client may bind its authentication to (RFC 5802 §6)."""
         return bindings(self.secure)
 
-    def _is_usable(self, mechanism: str) -> bool:
+    def _is_usable(self, mechanism: str, can_bind: bool) -> bool:
         """Tell whether a mechanism can prove anything on this connection."""
         if mechanism == "ANONYMOUS":
             return False
         if mechanism == "EXTERNAL":
             return bool(self.session.cert_user)
-        return not mechanism.endswith(PLUS) or bool(self.bindings())
+        return can_bind or not mechanism.endswith(PLUS)
 
     def leave(self) -> None:
         """The client is gone: begin nothing more for it."""
