@@ -15,7 +15,8 @@ from columba.common.errors import RemoteProtocolError
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.path import SyntaxProblem
-from columba.common.smtp.server import (
+from columba.common.smtp.server import ServerConnection
+from columba.common.smtp.server_events import (
     AuthLine,
     Body,
     CommandReceived,
@@ -23,7 +24,6 @@ from columba.common.smtp.server import (
     EndOfChunk,
     Event,
     Rejected,
-    ServerConnection,
     Wait,
 )
 from columba.common.smtp.state import IN_MESSAGE, Phase

@@ -10,7 +10,6 @@ policy; it knows order, grammar, line ends, limits and how many replies are due.
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from columba.common import limits
@@ -19,10 +18,20 @@ from columba.common.smtp import codes, extensions
 from columba.common.smtp.buffer import LineState, ReceiveBuffer
 from columba.common.smtp.chunk import ChunkReceiver
 from columba.common.smtp.codes import Reply
-from columba.common.smtp.command import CONTROLS, Bdat, Command, Mail, Verb, parse_command, verb_of
+from columba.common.smtp.command import CONTROLS, Bdat, Mail, Verb, parse_command, verb_of
 from columba.common.smtp.data import BareNewline, DataReceiver
 from columba.common.smtp.extensions import Extensions
 from columba.common.smtp.path import SyntaxProblem
+from columba.common.smtp.server_events import (
+    AuthLine,
+    Body,
+    CommandReceived,
+    EndOfBody,
+    EndOfChunk,
+    Event,
+    Rejected,
+    Wait,
+)
 from columba.common.smtp.state import Phase, next_phase, out_of_order
 
 PUT_OFF: Final = (452, "4.5.3")
@@ -35,70 +44,6 @@ OFFERED_AS: Final = {
     Verb.STARTTLS: "STARTTLS", Verb.AUTH: "AUTH", Verb.BDAT: "CHUNKING", Verb.XCLIENT: "XCLIENT",
     Verb.XFORWARD: "XFORWARD",
 }  # fmt: skip
-
-
-class Wait(Enum):
-    """Why there is no event."""
-
-    NEED_DATA = "more input is needed"
-    PAUSED = "a reply is due from us"
-    CLOSED = "the session is over"
-
-
-@dataclass(frozen=True, slots=True)
-class CommandReceived:
-    """A legal command; answer it with send()."""
-
-    command: Command
-
-
-@dataclass(frozen=True, slots=True)
-class AuthLine:
-    """The client's response in an authentication exchange, still in base64; answer it with send()."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """Octets of the message, dots taken off."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class EndOfBody:
-    """The true end of the message. problem is why it must be refused, None if nothing is wrong.
-
-    Answer it with send(): once for SMTP, once for each accepted RCPT for LMTP. Where the client asked for PRDR, the
-    answer may be codes.PRDR_FOLLOWS, then one reply for each accepted RCPT, then one for all.
-    """
-
-    size: int
-    problem: Reply | None
-
-
-@dataclass(frozen=True, slots=True)
-class EndOfChunk:
-    """The end of a chunk of this size that is not the last. Answer it with send(); an error ends the transaction."""
-
-    size: int
-    problem: Reply | None
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A command that can't be: send this reply, and close the connection if `close`.
-
-    reset tells that the transaction, and what came of its message, is over with it.
-    """
-
-    reply: Reply
-    close: bool = False
-    reset: bool = False
-
-
-Event = CommandReceived | AuthLine | Body | EndOfChunk | EndOfBody | Rejected | Wait
 
 
 @dataclass(frozen=True, slots=True)

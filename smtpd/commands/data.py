@@ -8,7 +8,7 @@ from dataclasses import replace
 from columba.common.errors import StoreError
 from columba.common.smtp import codes
 from columba.common.smtp.codes import Reply
-from columba.common.smtp.server import Body, EndOfBody, EndOfChunk
+from columba.common.smtp.server_events import Body, EndOfBody, EndOfChunk
 from columba.smtpd.answer import named
 from columba.smtpd.conversation import Conversation, Response, Result, say
 from columba.smtpd.handoff import Message

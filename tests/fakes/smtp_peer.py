@@ -8,8 +8,8 @@ from columba.common.smtp import codes, extensions
 from columba.common.smtp.codes import Reply
 from columba.common.smtp.command import Auth, Claim, Command, Hello, Mail, Rcpt, Simple, Verb
 from columba.common.smtp.extensions import Extensions
-from columba.common.smtp.server import (
-    DEFAULT_LIMITS,
+from columba.common.smtp.server import DEFAULT_LIMITS, ServerConnection, ServerLimits
+from columba.common.smtp.server_events import (
     AuthLine,
     Body,
     CommandReceived,
@@ -17,8 +17,6 @@ from columba.common.smtp.server import (
     EndOfChunk,
     Event,
     Rejected,
-    ServerConnection,
-    ServerLimits,
     Wait,
 )
 

@@ -30,7 +30,7 @@ from columba.common.smtp.command import (
 from columba.common.smtp.extensions import NONE, offer
 from columba.common.smtp.fit import fit_mail, missing
 from columba.common.smtp.params import MailParams
-from columba.common.smtp.server import Wait
+from columba.common.smtp.server_events import Wait
 from columba.common.smtp.state import Phase
 from tests.fakes.smtp_peer import FakeServer
 

@@ -6,7 +6,8 @@ import pytest
 
 from columba.common.smtp import codes
 from columba.common.smtp.path import SyntaxProblem
-from columba.common.smtp.server import Body, EndOfBody, Rejected, ServerLimits, Wait
+from columba.common.smtp.server import ServerLimits
+from columba.common.smtp.server_events import Body, EndOfBody, Rejected, Wait
 from columba.common.smtp.state import Phase
 from tests.fakes.dialogue import Dialogue, load
 from tests.fakes.smtp_peer import MORE, OFFER, PROXY, FakeServer
