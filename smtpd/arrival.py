@@ -65,11 +65,14 @@ async def begin_tls(
     timeout_s: float,
 ) -> asyncio.Transport | str:
     """Return the transport inside TLS after STARTTLS, or why there is none."""
+    if transport.is_closing():  # the event loops would wait for its handshake for ever
+        return "closed"
     loop = asyncio.get_running_loop()
     try:
-        made = await loop.start_tls(
-            transport, protocol, context, server_side=True, ssl_handshake_timeout=timeout_s
-        )
+        async with asyncio.timeout(timeout_s):
+            made = await loop.start_tls(
+                transport, protocol, context, server_side=True, ssl_handshake_timeout=timeout_s
+            )
     except (OSError, TimeoutError, EOFError) as error:
         return str(error) or "closed"
     return made or "closed"

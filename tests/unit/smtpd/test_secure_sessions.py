@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from columba.master.auth.mechanisms import FLAGS
 from columba.smtpd.tls import EXPORTED_OCTETS, EXPORTER
 from tests.fakes.auth import Running, format_bearer
 from tests.fakes.certificate import self_signed
-from tests.fakes.smtpd_world import Client, World, insecure, wait_for
+from tests.fakes.smtpd_world import Client, World, connect, insecure, wait_for
 
 Start = Callable[..., Awaitable[World]]
 USERS = "ann:{PLAIN}secret\n"
@@ -166,3 +168,23 @@ async def test_a_handshake_that_fails_after_starttls_leaves_nothing(start: Start
     await client.say(b"no TLS at all\r\n")
     await wait_for(lambda: world.service.active() == 0)
     client.writer.close()
+
+
+async def test_a_client_that_is_gone_before_its_handshake_leaves_nothing_behind(
+    start: Start,
+) -> None:
+    world = await start("smtp")
+    client = await connect(world)
+    await client.ask("EHLO x")
+    sock = client.writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await client.say("STARTTLS")
+    client.writer.transport.abort()  # a reset: it lies behind the command
+    await wait_for(lambda: world.service.active() == 0)
+    await wait_for(lambda: not upgrades())
+
+
+def upgrades() -> list[str]:
+    """Return the handshakes that are waited for."""
+    found = (getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+    return [name for name in found if name.endswith("._upgrade")]
