@@ -297,28 +297,27 @@ class Connection(asyncio.Protocol):
             self._told.append(response.told)
         if response.then is Then.TLS:
             self._early = []
-            self._job = self._loop.create_task(self._upgrade())
+            self._start(self._upgrade())
         elif response.then is Then.CLOSE or self.core.phase is Phase.CLOSED:
             self._end()
 
-    async def _upgrade(self) -> None:
+    async def _upgrade(self) -> Response:
         session = self._conversation.session
         context = self._shared.tls.context(asks=session.role is Role.SUBMISSION)
         transport = await begin_tls(self._transport, self, context, HANDSHAKE_S)
-        self._job = None
         if isinstance(transport, str):
             self._shared.event.info("TLS failed", session=session.id, ip=self.ip, error=transport)
         if isinstance(transport, str) or self._is_lost:
             self._transport.abort()
             self.connection_lost(None)  # what has failed at the handshake tells nobody
-            return
+            return Response(())
         self._transport = transport
         self.core.tls_started()
         self._conversation.secure = note_tls(transport, self._shared.tls, session)
         early, self._early = self._early or [], None
         for part in early:
             self.core.receive(part)
-        self._pump()
+        return Response(())
 
     def _violated(self, error: RemoteProtocolError) -> None:
         """Close, with the reply that says why."""

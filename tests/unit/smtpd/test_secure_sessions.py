@@ -14,6 +14,7 @@ from columba.common.ipc.tlsfiles import TICKET_OCTETS, Pair, TlsFiles
 from columba.common.net.openssl import export_key
 from columba.common.sasl.scram import ScramClient
 from columba.master.auth.mechanisms import FLAGS
+from columba.smtpd import connection as connections
 from columba.smtpd.tls import EXPORTED_OCTETS, EXPORTER
 from tests.fakes.auth import Running, format_bearer
 from tests.fakes.certificate import self_signed
@@ -182,6 +183,21 @@ async def test_a_client_that_is_gone_before_its_handshake_leaves_nothing_behind(
     client.writer.transport.abort()  # a reset: it lies behind the command
     await wait_for(lambda: world.service.active() == 0)
     await wait_for(lambda: not upgrades())
+
+
+async def test_an_unforeseen_error_of_a_handshake_ends_the_connection(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> str:
+        raise KeyError("nobody thought of it")
+
+    monkeypatch.setattr(connections, "begin_tls", broken)
+    world = await start("smtp")
+    client = await connect(world)
+    await client.ask("EHLO x")
+    assert (await client.ask("STARTTLS")).startswith("220 ")
+    assert (await client.reply()).startswith("421 ")
+    assert any("Connection crashed" in line and "broken" in line for line in world.lines)
 
 
 def upgrades() -> list[str]:
