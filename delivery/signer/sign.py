@@ -46,6 +46,11 @@ class Signer(Protocol):
         """rsa-sha256 or ed25519-sha256."""
         ...
 
+    @property
+    def record_name(self) -> str:
+        """The name of the TXT record, without the last dot."""
+        ...
+
     def sign(self, digest: bytes) -> bytes:
         """Return the signature of a SHA-256 digest."""
         ...

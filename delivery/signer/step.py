@@ -99,8 +99,9 @@ class SigningStep:
         if signed:
             self._event.info("Signed anew", id=mail.handoff.id, was=", ".join(signed))
             mail = _unsigned(mail)
+            header = Header(mail.header)
         try:
-            result = await self._signed_and_handed_on(mail, chosen.keys, on_call)
+            result = await self._signed_and_handed_on(mail, header, chosen.keys, on_call)
             return await self._without_rework(mail, result, chosen.keys, on_call)
         except StoreError as error:
             self._event.error("A body can't be read", id=mail.handoff.id, error=str(error))
@@ -122,14 +123,14 @@ class SigningStep:
         return await self._without_rework(_unsigned(mail), result, chosen.keys, on_call)
 
     async def _signed_and_handed_on(
-        self, mail: Mail, keys: Sequence[Signer], on_call: OnCall | None
+        self, mail: Mail, header: Header, keys: Sequence[Signer], on_call: OnCall | None
     ) -> StepResult:
-        """Raises StoreError, TimeoutError: then nothing was begun."""
+        """Sign; header is the mail's. Raises StoreError, TimeoutError: then nothing was begun."""
         began_ns, deadline_ns = time.monotonic_ns(), mail.handoff.deadline_ns
         digest = await self._body_digest(mail, deadline_ns - RESERVE_NS)
-        names = tuple(_record_name(key) for key in keys)
+        names = tuple(key.record_name for key in keys)
         handoff = msgspec.structs.replace(mail.handoff, signed=names)
-        signed = Mail(handoff, self._sign(Header(mail.header), digest, keys), mail.body)
+        signed = Mail(handoff, self._sign(header, digest, keys), mail.body)
         took_ms = (time.monotonic_ns() - began_ns) / 1e6
         result = await self._hand_on(signed, deadline_ns, on_call)
         variant = wire.Variant(sign_selectors=names)
@@ -158,7 +159,7 @@ class SigningStep:
             if ours is None:
                 return same_for_all(recipients, "failed", FOREIGN_8BIT)
             try:
-                result = await self._signed_and_handed_on(ours, keys, on_call)
+                result = await self._signed_and_handed_on(ours, Header(ours.header), keys, on_call)
             finally:
                 self._reworker.forget(ours)
         except (StoreError, TimeoutError) as error:
@@ -173,11 +174,10 @@ class SigningStep:
 
     async def _body_digest(self, mail: Mail, until_ns: int) -> bytes:
         """Raises StoreError, TimeoutError."""
+        of = self._signing.spool, mail.handoff.body, mail.body
         if not mail.handoff.body.spool and len(mail.body) <= SMALL:
-            return _inline_digest(mail.body)
-        return await self._off_loop.run(
-            left_s(until_ns), _digest, self._signing.spool, mail.handoff.body, mail.body
-        )
+            return _digest(*of)
+        return await self._off_loop.run(left_s(until_ns), _digest, *of)
 
     async def _hand_on(self, mail: Mail, deadline_ns: int, on_call: OnCall | None) -> StepResult:
         """Call delivery once for each destination, all at the same time: a slot keeps its connections."""
@@ -215,12 +215,6 @@ class SigningStep:
         return StepResult(same_for_all(mail.handoff.recipients, kind, no_key.why, step=step))
 
 
-def _inline_digest(body: bytes) -> bytes:
-    body_hash = BodyHash()
-    body_hash.update(body)
-    return body_hash.digest()
-
-
 def _digest(spool: Path, body: wire.Body, inline: bytes) -> bytes:
     body_hash = BodyHash()
     with open_body(spool, body, inline) as source:
@@ -235,10 +229,6 @@ def _unsigned(mail: Mail) -> Mail:
     bare = header.without(*ours(header, mail.handoff.signed))
     handoff = msgspec.structs.replace(mail.handoff, signed=())
     return Mail(handoff, bare.raw, mail.body)
-
-
-def _record_name(key: Signer) -> str:
-    return f"{key.selector}._domainkey.{key.domain}"
 
 
 def _begin_anew(outcome: wire.Outcome) -> wire.Outcome:
