@@ -9,13 +9,13 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from columba.common.clock import Clock, left_s
 from columba.common.errors import StoreError
-from columba.common.hop.chain import Next
+from columba.common.hop.chain import Chain, Next
 from columba.common.hop.destination import destination
 from columba.common.hop.mail import Mail, StepResult, Why, changed, joined, same_for_all
 from columba.common.ipc import wire
@@ -37,28 +37,6 @@ SLOW: Final = Why(451, "4.4.7", "Signing takes too long, try again later")
 FOREIGN_8BIT: Final = Why(550, "5.6.3", "The next server takes no mail of 8 bits")
 
 
-class HandOver(Protocol):
-    """What the step needs of the chain (common/hop/chain.py)."""
-
-    async def hand_over(
-        self,
-        mail: Mail,
-        to: Next,
-        *,
-        own_deadline_ns: int,
-        key: str = "",
-        on_call: OnCall | None = None,
-    ) -> StepResult:
-        """Return an outcome for each recipient."""
-        ...
-
-    async def give_up(
-        self, mail: Mail, step: wire.StepName, why: Why, own_deadline_ns: int
-    ) -> StepResult:
-        """Store for later, refuse or defer."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Signing:
     """What does not change from mail to mail."""
@@ -75,7 +53,7 @@ class SigningStep:
     def __init__(
         self,
         signing: Signing,
-        chain: HandOver,
+        chain: Chain,
         to: Next,
         *,
         reworker: Reworker,

@@ -12,7 +12,7 @@ import pytest
 
 from columba.common.clock import SystemClock
 from columba.common.hop.admission import Admission
-from columba.common.hop.chain import Next
+from columba.common.hop.chain import Chain, Next
 from columba.common.hop.mail import Mail, StepResult, Why, same_for_all
 from columba.common.ids import new_id
 from columba.common.ipc import wire
@@ -38,7 +38,7 @@ def no_log(level: Level, text: str) -> None:
 
 
 @dataclass
-class FakeChain:
+class FakeChain(Chain):
     """Delivery, as the step sees it: keeps what came, answers by address."""
 
     kinds: dict[bytes, wire.OutcomeKind] = field(default_factory=dict)
