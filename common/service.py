@@ -119,9 +119,9 @@ class Context(Generic[S_co]):
         self.metrics = Registry()
         self.is_draining = False
         self.drain_until_ns = 0
-        self.on_tls: Callable[[TlsFiles], None] | None = (
-            None  # called with what the master hands over
-        )
+        # Called in a thread with what the master hands over: contexts for many names take seconds.
+        self.on_tls: Callable[[TlsFiles], None] | None = None
+        self._tls_turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -175,11 +175,9 @@ class Context(Generic[S_co]):
             return
         try:
             for fd in fds:
-                files = tlsfiles.load(_content(fd))
-                if self.on_tls is not None:
-                    self.on_tls(files)
+                self.spawn(self._take_tls(tlsfiles.load(_content(fd))), "certificates")
         except ColumbaError as error:
-            self.event.error("New certificates are not used", error=str(error))
+            self._unused(error)
 
     async def wait_changed(self, timeout_s: float) -> None:
         """Wait until changed() is called, at most timeout_s."""
@@ -199,6 +197,19 @@ class Context(Generic[S_co]):
         self.caller.close()
         self.directory.close()
         self.off_loop.close()
+
+    async def _take_tls(self, files: TlsFiles) -> None:
+        """Hand new certificates to the service, after those that came before."""
+        if self.on_tls is None:
+            return
+        async with self._tls_turn:
+            try:
+                await self.off_loop.run(self.birth.hang_limit_s, self.on_tls, files)
+            except (ColumbaError, TimeoutError) as error:
+                self._unused(error)
+
+    def _unused(self, error: Exception) -> None:
+        self.event.error("New certificates are not used", error=str(error))
 
     async def _guard(self, work: Coroutine[object, object, None], what: str) -> None:
         try:

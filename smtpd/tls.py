@@ -74,8 +74,9 @@ class ServerTls:
 
     def context(self, *, asks: bool) -> ssl.SSLContext:
         """Return the context of a new connection; asks = of a submission listener."""
-        assert self._contexts is not None
-        return self._contexts.asking if asks else self._contexts.plain
+        contexts = self._contexts  # replace() may run in a thread
+        assert contexts is not None
+        return contexts.asking if asks else contexts.plain
 
     def user_of(self, connection: ssl.SSLObject) -> str:
         """Return the user whom a verified client certificate names, "" if there is none."""
