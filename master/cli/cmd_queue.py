@@ -1,6 +1,5 @@
 """queue list, summary, show, cat: look at waiting mail. Each queue process is asked itself."""
 
-import base64
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -11,7 +10,14 @@ from columba.common.errors import EX_NOTFOUND
 from columba.master.cli import cmd_queue_orders, cmd_queue_transfer
 from columba.master.cli.later import Later, LaterGroup
 from columba.master.cli.output import Cell, Row, render_pages
-from columba.master.cli.queue_sockets import each_page, each_row, fields_help, query_of, readable
+from columba.master.cli.queue_sockets import (
+    each_page,
+    each_row,
+    fields_help,
+    octets_of,
+    query_of,
+    readable,
+)
 from columba.master.cli.state import State, fail
 
 
@@ -81,21 +87,13 @@ def cat(state: State, id: str, part: str | None) -> None:
 def pieces(rows: Iterator[Row], part: str) -> Iterator[bytes]:
     """Yield the octets of a mail, its header, or its body; lines end in LF as files here have them."""
     is_begun = False
-    held = b""
-    for row in rows:
-        if "handoff" in row and is_begun:
+    for row, octets in octets_of(rows):
+        is_header = "handoff" in row
+        if is_header and is_begun:
             return  # another part of the same mail
-        octets = base64.b64decode(str(row["chunk"]))
-        if "handoff" in row:
-            is_begun = True
-            if part != "body":
-                yield octets.replace(b"\r\n", b"\n")
-        elif part != "header":
-            octets = held + octets
-            held = octets[-1:] if octets.endswith(b"\r") else b""
-            yield octets[: len(octets) - len(held)].replace(b"\r\n", b"\n")
-    if held:
-        yield held
+        is_begun = True
+        if part != ("body" if is_header else "header"):
+            yield octets
 
 
 for each in (

@@ -26,7 +26,7 @@ from columba.master.cli.mailfile import (
     head,
 )
 from columba.master.cli.output import Row
-from columba.master.cli.queue_sockets import each_row, fields_help, query_of, sockets
+from columba.master.cli.queue_sockets import each_row, fields_help, octets_of, query_of, sockets
 from columba.master.cli.state import State, fail
 
 BAR_FROM: Final = 1 << 20  # octets of a file from which on its import shows how far it is
@@ -91,7 +91,7 @@ def import_(
 
 def _export_mbox(rows: Iterator[Row], file: BinaryIO) -> int:
     count, quoter, ends = 0, Quoter(), b""
-    for row, octets in _octets(rows):
+    for row, octets in octets_of(rows):
         if "handoff" in row:
             file.write(ends and quoter.end())
             count, ends = count + 1, b"\n"
@@ -109,7 +109,7 @@ def _export_eml(rows: Iterator[Row], folder: Path) -> int:
     count = 0
     with ExitStack() as files:
         file: BinaryIO = files.enter_context(BytesIO())
-        for row, octets in _octets(rows):
+        for row, octets in octets_of(rows):
             if "handoff" in row:
                 count += 1
                 files.close()
@@ -117,17 +117,6 @@ def _export_eml(rows: Iterator[Row], folder: Path) -> int:
                 file.write(_head_of(row, _handoff(row)))
             file.write(octets)
     return count
-
-
-def _octets(rows: Iterator[Row]) -> Iterator[tuple[Row, bytes]]:
-    """Yield rows with their pieces, whose lines end in LF."""
-    held = b""
-    for row in rows:
-        octets = base64.b64decode(str(row["chunk"]))
-        if "handoff" not in row:
-            octets = held + octets
-        held = octets[-1:] if octets.endswith(b"\r") else b""
-        yield row, octets[: len(octets) - len(held)].replace(b"\r\n", b"\n")
 
 
 def _head_of(row: Row, handoff: wire.Handoff) -> bytes:

@@ -1,8 +1,9 @@
 """Ask every queue process of the running server, read the words that name mails, show the times of rows."""
 
+import base64
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -71,6 +72,21 @@ def each_row(state: State, command: str, **arguments: object) -> Iterator[Row]:
     """Yield the rows of what every queue process answers."""
     for rows in each_page(state, command, **arguments):
         yield from rows
+
+
+def octets_of(rows: Iterable[Row]) -> Iterator[tuple[Row, bytes]]:
+    """Yield the rows of whole mails with their octets, whose lines end in LF; a row with "handoff" begins a mail."""
+    held: bytes = b""
+    last: Row = {}
+    for row in rows:
+        if held and "handoff" in row:
+            yield last, held
+            held = b""
+        octets = held + base64.b64decode(str(row["chunk"]))
+        held, last = octets[-1:] if octets.endswith(b"\r") else b"", row
+        yield row, octets[: len(octets) - len(held)].replace(b"\r\n", b"\n")
+    if held:
+        yield last, held
 
 
 def counted(state: State, query: str) -> int:

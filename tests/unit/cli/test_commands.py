@@ -1,3 +1,4 @@
+import base64
 import json
 import stat
 import time
@@ -9,8 +10,9 @@ from click.testing import CliRunner, Result
 from columba.common.config.load import read_file
 from columba.common.errors import EX_DATAERR
 from columba.master.cli.__main__ import columbadm
+from columba.master.cli.cmd_queue import pieces
 from columba.master.cli.output import Row
-from columba.master.cli.queue_sockets import readable
+from columba.master.cli.queue_sockets import octets_of, readable
 
 CONF = """columba_config_version = 1.0
 hostname = mx.test
@@ -286,3 +288,16 @@ def test_tools_go_by_what_a_service_is_told_in_its_own_section(conf: Path) -> No
     assert "Received" in run(conf, "trace", "01JABC").output
     conf.write_text(f"{conf.read_text()}service queue {{\n  queue_url = file:{own}.store\n}}\n")
     assert f"{own}.store" in run(conf, "queue", "store-check").output
+
+
+def test_a_mail_in_pieces_is_the_same_wherever_it_was_cut() -> None:
+    def row(octets: bytes, **more: str) -> Row:
+        return {"id": "X", "chunk": base64.b64encode(octets).decode(), **more}
+
+    body = b"one\r\ntwo\rthree\r\n\r"
+    for at in range(len(body)):
+        cut = [row(b"A: b\r\n\r\n", handoff="{}"), row(body[:at]), row(body[at:])]
+        assert b"".join(pieces(iter([*cut, *cut]), "")) == b"A: b\n\none\ntwo\rthree\n\r"
+        assert b"".join(pieces(iter(cut), "body")) == b"one\ntwo\rthree\n\r"
+        assert b"".join(pieces(iter(cut), "header")) == b"A: b\n\n"
+        assert b"".join(octets for _, octets in octets_of(cut)) == b"A: b\n\none\ntwo\rthree\n\r"
