@@ -36,8 +36,12 @@ def list_(state: State, query: tuple[str, ...], most: int | None) -> None:
     if most is not None:
         rows = (row for page in pages for row in page)
         pages = iter([list(islice(rows, most))])
+    is_empty = True
     for text in render_pages(pages, state.form or "table", titles=state.titles):
+        is_empty = is_empty and not text
         click.echo(text, nl=False)
+    if is_empty and state.form is None:
+        click.echo("No mail is meant by that" if query else "The queue is empty", err=True)
 
 
 @queue.command()

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from columba.common.config.load import read_file
 from columba.common.errors import EX_DATAERR
+from columba.master.cli import cmd_queue
 from columba.master.cli.__main__ import columbadm
 from columba.master.cli.cmd_queue import pieces
 from columba.master.cli.output import Row
@@ -288,6 +289,14 @@ def test_tools_go_by_what_a_service_is_told_in_its_own_section(conf: Path) -> No
     assert "Received" in run(conf, "trace", "01JABC").output
     conf.write_text(f"{conf.read_text()}service queue {{\n  queue_url = file:{own}.store\n}}\n")
     assert f"{own}.store" in run(conf, "queue", "store-check").output
+
+
+def test_an_empty_list_says_so_to_people(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cmd_queue, "each_page", lambda *_, **__: iter(()))
+    assert run(conf, "queue", "list").output == "The queue is empty\n"
+    assert run(conf, "queue", "list", "age>1h").output == "No mail is meant by that\n"
+    assert run(conf, "-f", "tab", "queue", "list").output == ""
+    assert run(conf, "-f", "json", "queue", "list").output == "[]\n"
 
 
 def test_a_mail_in_pieces_is_the_same_wherever_it_was_cut() -> None:
