@@ -35,6 +35,7 @@ from columba.queue.store.replica.words import (
 BATCH: Final = 128
 _POLL_MS: Final = 200
 _DOMAIN: Final = "replica"
+_HANDSHAKE_MS: Final = 3000  # a stranger who says nothing holds a file descriptor no longer
 _HWM: Final = 500  # requests that wait for a disk; who sends more waits himself
 _NO_VOTE: Final = Failed(
     "this member's folder was empty: it votes when it has learned what the others know"
@@ -71,6 +72,7 @@ class Server:
         self._socket.curve_publickey, self._socket.curve_secretkey = keys
         self._socket.zap_domain = _DOMAIN.encode()
         self._socket.maxmsgsize = FRAME_LIMIT
+        self._socket.handshake_ivl = _HANDSHAKE_MS
         self._socket.linger = 0
         self._socket.sndhwm = self._socket.rcvhwm = _HWM
         self._socket.ipv6 = "[" in endpoint

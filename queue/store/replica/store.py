@@ -35,6 +35,7 @@ from columba.queue.store.replica.register import Register, Source, State
 from columba.queue.store.replica.words import INLINE, NAMES_LIMIT, PIECE, Listed, Names, Version
 
 GONE: Final = Version()
+_PAUSE_S: Final = 0.2
 
 
 class ReplicaStore:
@@ -58,8 +59,16 @@ class ReplicaStore:
         return Guarantees(shared=True, page_keys=NAMES_LIMIT)
 
     def wait_majority(self, timeout_s: float) -> None:
-        """Wait until a majority answers; UnavailableError if it does not."""
-        self._register.read("probe/majority", time.monotonic() + timeout_s)
+        """Wait until a majority answers; UnavailableError if it does not. A member that may not vote yet says no."""
+        until_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                self._register.read("probe/majority", until_s)
+                return
+            except UnavailableError:
+                if time.monotonic() + _PAUSE_S >= until_s:
+                    raise
+                time.sleep(_PAUSE_S)
 
     def get(self, key: str) -> Object:
         """Return an object of at most OBJECT_LIMIT octets."""
