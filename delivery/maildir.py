@@ -103,13 +103,21 @@ class Maildirs:
         return next((folder for folder in folders if _is_writable(folder)), None)
 
     def _mailbox(self, path: str) -> Path:
-        """Return the directory of a mailbox; one inside another mailbox is refused."""
+        """Return the directory of a mailbox; one inside another mailbox is refused.
+
+        The mailboxes of users named tmp, new and cur make no Maildir of the folder that they stand in, or who sends
+        three mails to a domain that takes every name could close it.
+        """
         parts = placement.mailbox_parts(path)
         for n in range(1, len(parts)):
             above = self.root.joinpath(*parts[:n])
-            if all((above / part).is_dir() for part in PARTS):
+            if _is_maildir(above) and not all(_is_maildir(above / part) for part in PARTS):
                 raise placement.BadMailboxError(f"{path!r} lies inside another mailbox")
         return self.root.joinpath(*parts)
+
+
+def _is_maildir(directory: Path) -> bool:
+    return all((directory / part).is_dir() for part in PARTS)
 
 
 def _is_writable(directory: Path) -> bool:

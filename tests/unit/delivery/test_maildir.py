@@ -103,6 +103,14 @@ def test_no_way_out_and_no_way_into_another_mailbox(tmp_path: Path, path: str) -
     assert len(files(tmp_path)) == 1
 
 
+def test_users_named_as_the_parts_of_a_maildir_close_no_domain(tmp_path: Path) -> None:
+    for user in ("tmp", "new", "cur", "kim"):
+        assert save(tmp_path, letter(path=f"example.org/{user}")) is Filing.SAVED
+    for path in ("example.org/kim/x", "example.org/cur/cur", "example.org/new/x"):
+        with pytest.raises(BadMailboxError):
+            save(tmp_path, letter(path=path))
+
+
 def test_a_mail_that_was_here_before_is_a_loop(tmp_path: Path) -> None:
     looped = mail(b"Delivered-To: Kim@Example.org\r\n" + HEADER, b"x\r\n")
     assert save(tmp_path, letter(looped)) is Filing.LOOPED
