@@ -171,7 +171,7 @@ def _envelope(fields: Iterable[bytes]) -> Envelope:
         try:
             found = json.loads(base64.b64decode("".join(whole[0].split()), validate=True))
             return Envelope(handoff=str(found["handoff"]), hold=str(found["hold"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise MailFileError(f"{ENVELOPE.decode()} can't be read: {error}") from error
     senders = values.get("x-envelope-from") or values.get("return-path") or [""]
     recipients = values.get("x-envelope-to") or values.get("delivered-to") or []

@@ -1,5 +1,6 @@
 """Mails go into files and come back octet for octet, with their envelopes."""
 
+import base64
 import io
 from datetime import UTC, datetime
 
@@ -58,7 +59,13 @@ def test_a_single_mail_of_others_says_its_envelope_in_its_own_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"\x00\xff garbage\n", b"X-Columba-Envelope: !!\n\nx", b"a: " + b"b" * 600_000]
+    "data",
+    [
+        b"\x00\xff garbage\n",
+        b"X-Columba-Envelope: !!\n\nx",
+        b"X-Columba-Envelope: " + base64.b64encode(b"[" * 3000) + b"\n\nx",
+        b"a: " + b"b" * 600_000,
+    ],
 )
 def test_what_is_no_mail_is_an_error(data: bytes) -> None:
     with pytest.raises(MailFileError):
