@@ -9,10 +9,12 @@ FUZZ_SECONDS ?= 600
 # the environment says otherwise, and is there before they start.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run test check bench soak fuzz model docs packages compiled clean
+.PHONY: run test check lint bench soak fuzz model docs packages compiled ready clean
 
-$(VENV)/ok: pyproject.toml constraints.txt .ci/venv
+$(VENV)/pyvenv.cfg: pyproject.toml constraints.txt .ci/venv
 	sh .ci/venv "$(PY)" $(VENV)
+
+$(VENV)/ok: $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable . --group dev --constraint constraints.txt
 	touch $@
@@ -23,18 +25,25 @@ compiled: $(VENV)/ok
 run: compiled
 	@$(BIN)/python -m columba.master.dev $(ARGS)
 
-packages:
+# After .ci/venv, which may need apt as well.
+packages: $(VENV)/pyvenv.cfg
 	@sh .ci/debian
 	@sh .ci/users
 
-test: packages compiled
+ready: packages compiled
+
+# Debian's packages and Python's come at the same time.
+test:
+	@$(MAKE) --no-print-directory -j 2 ready
 	@sh .ci/test $(BIN)/python $(ARGS)
 
-check: compiled
+lint: $(VENV)/ok
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests bench
+
+check: lint compiled
 	$(BIN)/python -m pytest -m "not slow and not peer" $(ARGS)
 
 bench: packages compiled
