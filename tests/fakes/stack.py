@@ -25,7 +25,7 @@ from columba.master.dev.plan import DOMAIN, PASSWORD, SCRIPTS, USER, Plan
 from columba.master.dev.prepare import prepare
 from tests.peers.process import Program, answers, free_port, run, wait_until
 
-CHAIN = ("sieve", "dkim", "delivery", "queue")
+NEEDED = {"anvil", "smtpd", "sieve", "dkim", "delivery", "queue"}
 ID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b")
 
 
@@ -99,9 +99,13 @@ class Stack:
             raise
 
     def is_ready(self) -> bool:
-        """Tell whether every service of the chain has a worker and clients are greeted."""
-        workers = all(any((self.run_dir / name).glob("*.*")) for name in CHAIN)
-        return workers and all(answers(("127.0.0.1", port)) for port in self.ports.values())
+        """Tell whether each service that mail needs has a ready process, and clients are heard."""
+        try:
+            rows = self.processes()
+        except RuntimeError:
+            return False  # the master has no socket yet
+        ready = {row["service"] for row in rows if int(str(row.get("available_count", 0))) > 0}
+        return ready >= NEEDED and all(answers(("127.0.0.1", each)) for each in self.ports.values())
 
     def columbadm(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run columbadm on this server; with check, a failure raises RuntimeError with its words."""
@@ -149,10 +153,13 @@ class Stack:
         """Return the log's lines, or those of one message."""
         return [line for line in self.log().splitlines() if message_id in line]
 
+    def processes(self) -> list[dict[str, object]]:
+        """Return the rows of `columbadm process status`; RuntimeError when the master does not say."""
+        return self._asked(self.run_dir / "master", "process-status")
+
     def pids(self, service: str) -> list[int]:
         """Return the processes of a service."""
-        rows = self._asked(self.run_dir / "master", "process-status")
-        return [int(str(row["pid"])) for row in rows if row["service"] == service]
+        return [int(str(row["pid"])) for row in self.processes() if row["service"] == service]
 
     def kill(self, service: str, number: signal.Signals = signal.SIGKILL) -> list[int]:
         """Send a signal to every process of a service; return which."""
@@ -163,7 +170,7 @@ class Stack:
 
     def kill_master(self) -> None:
         """Kill the master with SIGKILL and wait until it and its children are gone."""
-        everyone = [int(str(row["pid"])) for row in self.rows("process", "status")]
+        everyone = [int(str(row["pid"])) for row in self.processes()]
         self.program.signal(signal.SIGKILL)
         self.program.wait()
         wait_until(lambda: not any(map(is_alive, everyone)), "the children's end", 90)

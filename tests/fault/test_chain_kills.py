@@ -49,7 +49,9 @@ class Place:
         """Forget what earlier tests scripted and saw."""
         self.hop.plain()
         self.hop.transactions.clear()
-        wait_until(lambda: whole(self.trusted) and whole(self.open), "every service is there", 40)
+        wait_until(
+            lambda: self.trusted.is_ready() and self.open.is_ready(), "every service is there", 40
+        )
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +64,6 @@ def shared() -> Iterator[Place]:
 def place(shared: Place) -> Place:
     shared.begin()
     return shared
-
-
-def whole(stack: Stack) -> bool:
-    """Tell whether each service of the chain has a ready process."""
-    rows = stack.rows("process", "status")
-    ready = {row["service"] for row in rows if int(str(row.get("available_count", 0))) > 0}
-    return {"smtpd", "sieve", "dkim", "delivery", "queue"} <= ready
 
 
 def copies(place: Place, subject: str) -> int:
@@ -163,7 +158,7 @@ def test_a_victim_between_the_hops_250_and_ours(place: Place, victim: str) -> No
     sending.wait()
     if victim == "smtpd":
         assert sending.code == 0
-        wait_until(lambda: whole(place.trusted), "smtpd is back", 20)
+        wait_until(place.trusted.is_ready, "smtpd is back", 20)
         time.sleep(0.5)
         retry = Sending(place.trusted.ports["smtp"], [OUTSIDE], subject).wait()
         assert retry.code == 250, retry.text

@@ -194,5 +194,5 @@ def test_a_process_born_later_runs_the_accepted_script(place: Place) -> None:
 
 
 def sieve_is_ready(stack: Stack) -> bool:
-    rows = stack.rows("process", "status")
+    rows = stack.processes()
     return any(row["service"] == "sieve" and int(str(row["available_count"])) for row in rows)

@@ -68,8 +68,7 @@ class Cluster:
 
     def close(self) -> None:
         """End all."""
-        for stack in self.stacks.values():
-            stack.stop()
+        list(self._pool.map(Stack.stop, self.stacks.values()))
         self._pool.shutdown()
         for link in self.links.values():
             link.close()

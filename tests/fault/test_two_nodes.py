@@ -97,7 +97,7 @@ def test_the_other_delivers_all_and_the_one_that_returns_nothing_twice(pair: Pai
 
 def dies(stack: Stack) -> None:
     """End a node as the loss of its power would: the master and every process at once."""
-    everyone = [int(str(row["pid"])) for row in stack.rows("process", "status")]
+    everyone = [int(str(row["pid"])) for row in stack.processes()]
     stack.program.signal(signal.SIGKILL)
     for pid in everyone:
         with contextlib.suppress(ProcessLookupError):
@@ -114,7 +114,7 @@ def evacuated(pair: Pair, sink: Sink) -> None:
     assert len(mine) == 20
     given = rows(pair.one, "cluster", "evacuate", "--yes")
     assert sum(int(str(row["in_doubt"])) for row in given) == 0
-    wait_until(lambda: mine <= {str(r["id"]) for r in pair.two.rows("queue", "list")}, "adopted")
+    wait_until(lambda: mine <= {str(r["id"]) for r in pair.two.queue()}, "adopted")
     assert not pair.one.rows("queue", "list")
     with pytest.raises(RuntimeError, match=r"451|450|4\d\d"):
         smtp_source(pair.one.ports["smtp"], messages=1)

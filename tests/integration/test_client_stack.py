@@ -67,7 +67,7 @@ def figure(pid: int, name: str) -> int:
 
 def highest_during(stack: Stack, send: "Send") -> dict[str, int]:
     """Return by how many KiB each process grew, at its highest, while a mail was sent."""
-    rows = stack.rows("process", "status")
+    rows = stack.processes()
     pids = {int(str(r["pid"])): str(r["service"]) for r in rows if r["service"] in SERVICES}
     before = {pid: figure(pid, "VmRSS") for pid in pids}
     for pid in pids:
