@@ -2,10 +2,15 @@
 
 import contextlib
 import smtplib
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from columba.common.mail.header import split_message
+from columba.common.mailauth.canonical import hash_body
+from columba.delivery.signer.keys import KeyType, generate
+from columba.delivery.signer.sign import signature_field
 from columba.master.dev.plan import DOMAIN
 from tests.fakes.stack import Options, Stack, wait_log
 from tests.peers.all import Peers, open_folder
@@ -52,6 +57,20 @@ if string :matches "${to}" "SRS0=*" {
 if string "${to}" "srs" {
     if srs_forward :as "made" "${from}" "columba.test" { reply "550 5.7.1 ${made}"; } }
 """
+# The client is 127.0.0.1.
+AUTH_ZONE = """
+@ IN TXT "v=spf1 ip4:192.0.2.1 -all"
+_dmarc IN TXT "v=DMARC1; p=reject"
+out IN TXT "v=spf1 a:host.auth.test -all"
+host IN A 127.0.0.1
+_dmarc.soft IN TXT "v=DMARC1; p=quarantine"
+KEY
+"""
+HARD_ZONE = """
+@ IN TXT "v=spf1 mx -all"
+@ IN MX 10 mx
+mx IN A 192.0.2.7
+"""
 ROUTE = """require ["envelope", "variables", "vnd.columba.route"];
 if envelope :matches :localpart "to" ["hop*", "hold*"] { route :relay "[127.0.0.1]" :port PORT; stop; }
 route :maildir "columba.test/ann";
@@ -61,12 +80,14 @@ route :maildir "columba.test/ann";
 class World:
     def __init__(self, peers: Peers) -> None:
         self.hop: Hop = peers.hop()
-        self.names = peers.keep(Names(peers.folder, {"asking.test": ZONE}))
+        self.key = generate("auth.test", "sel", KeyType.ED25519)
+        zone = AUTH_ZONE.replace("KEY", f'sel._domainkey IN TXT "{self.key.txt_record()}"')
+        zones = {"asking.test": ZONE, "auth.test": zone, "hard.test": HARD_ZONE}
+        self.names = peers.keep(Names(peers.folder, zones))
         port = str(self.hop.port)
         scripts = {
             "rcpt": RCPT.replace("PORT", port),
             "route": ROUTE.replace("PORT", port),
-            "data": "keep;",
         }
         secret = peers.folder / "srs"
         secret.write_text("a secret of this test\n")
@@ -76,6 +97,7 @@ class World:
             more=f"srs_secret_file = {secret}\n",
         )  # fmt: skip
         self.stack = peers.keep(Stack(peers.folder / "columba", options))
+        self.sent = 0
 
     @contextlib.contextmanager
     def client(self) -> Iterator[smtplib.SMTP]:
@@ -84,6 +106,28 @@ class World:
         ) as client:
             client.ehlo()
             yield client
+
+    def authored(
+        self, author: str, sender: str, body: str = "hello\r\n", signs: bool = False
+    ) -> str:
+        """Send a mail with this From and return the answer; the subject is unique."""
+        self.sent += 1
+        text = f"From: {author}\r\nSubject: n{self.sent}\r\n\r\n{body}".encode()
+        if signs:
+            header, _ = split_message(text)
+            digest = hash_body("relaxed", [body.encode()])
+            text = signature_field(header, digest, self.key, time.time()) + text
+        with self.client() as client:
+            client.mail(sender)
+            client.rcpt(f"authored@{DOMAIN}")
+            code, said = client.data(text)
+            return f"{code} {said.decode()}"
+
+    def last(self) -> bytes:
+        """Return the mail that authored sent last, as it was delivered."""
+        subject = b"\nSubject: n%d\n" % self.sent
+        (mail,) = [m for m in self.stack.mails(ANN) if subject in m.replace(b"\r\n", b"\n")]
+        return mail
 
     def rcpt(self, to: str, sender: str = "me@far.test") -> str:
         with self.client() as client:
@@ -194,3 +238,41 @@ def test_senders_are_rewritten_and_found_again(world: World) -> None:
     assert made.startswith("SRS0=")
     assert world.rcpt(made.partition("@")[0]) == "550 5.7.1 me@far.test"
     assert world.rcpt("SRS0=AAAA=AA=far.test=me") == "550 5.1.1 forged"
+
+
+MARK = b"X-Columba-Auth: "
+
+
+def test_a_forged_author_is_refused_if_his_domain_asks_for_it(world: World) -> None:
+    said = world.authored("boss@auth.test", "x@hard.test")
+    assert said.startswith("550 5.7.26 The owner of the domain in From asks to refuse such mail"), (
+        said
+    )
+    assert "policy.dmarc=reject header.from=auth.test" in said
+    said = world.authored("boss@auth.test", "boss@auth.test")
+    assert said.startswith("550 5.7.26"), "SPF fails"
+
+
+def test_what_spf_or_dkim_proves_passes(world: World) -> None:
+    assert world.authored("boss@auth.test", "bounce@out.auth.test").startswith("250"), "SPF passes"
+    assert MARK not in world.last()
+    assert world.authored("boss@auth.test", "x@hard.test", signs=True).startswith("250")
+    assert b"X-Spam" not in world.last()
+    big = "A line of text,  with \t blanks \r\n" * 3000
+    assert world.authored("boss@auth.test", "x@hard.test", big, signs=True).startswith("250")
+    refused = world.authored("boss@auth.test", "x@hard.test", big[:-2] + "x\r\n")
+    assert refused.startswith("550 5.7.26")
+
+
+def test_quarantine_and_a_hard_fail_alone_are_marks(world: World) -> None:
+    assert world.authored("boss@soft.auth.test", "x@hard.test").startswith("250")
+    assert b"X-Spam: Yes" in world.last()
+    assert MARK + b"dmarc=fail policy.dmarc=quarantine header.from=soft.auth.test" in world.last()
+    assert world.authored("me@hard.test", "me@hard.test").startswith("250")
+    assert MARK + b"spf=fail smtp.mailfrom=hard.test" in world.last()
+    assert b"X-Spam" not in world.last()
+
+
+def test_a_name_server_that_refuses_to_answer_lets_mail_in(world: World) -> None:
+    assert world.authored("me@nobody.served.test", "me@nobody.served.test").startswith("250")
+    assert MARK not in world.last()

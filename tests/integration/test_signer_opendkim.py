@@ -1,4 +1,4 @@
-"""Signatures as OpenDKIM sees them."""
+"""Signatures as OpenDKIM sees them, and those of OpenDKIM as we see them."""
 
 import time
 from pathlib import Path
@@ -7,9 +7,12 @@ import pytest
 
 from columba.common.mail.header import split_message
 from columba.common.mailauth.canonical import BodyHash
-from columba.delivery.signer.keys import KeyType, SigningKey, generate
+from columba.common.mailauth.dkim import check_dkim
+from columba.common.mailauth.result import Verdict
+from columba.delivery.signer.keys import KeyType, SigningKey, generate, save
 from columba.delivery.signer.sign import signature_field
-from tests.peers.opendkim import verify
+from tests.fakes.zone import Zone, bodies
+from tests.peers.opendkim import sign, verify
 
 pytestmark = [pytest.mark.peer]
 HEADER = (
@@ -52,3 +55,28 @@ def test_opendkim_refuses_a_changed_one(tmp_path: Path, kind: KeyType) -> None:
     key = generate("example.org", "sel", kind)
     said = verdict(tmp_path, signed(MAILS["usual"], key).replace(b"Hello", b"Hallo"), key)
     assert "succeeded" not in said
+
+
+def checked(message: bytes, key: SigningKey) -> tuple[Verdict, str]:
+    """Return what our own check says of the only signature."""
+    header, body = split_message(message)
+    zone = Zone({(key.record_name, "txt"): (key.txt_record(),)}, body=bodies([body]))
+    (found,) = zone.drive(check_dkim(header))
+    return found.verdict, found.domain
+
+
+@pytest.mark.parametrize("kind", KeyType)
+@pytest.mark.parametrize("name", MAILS)
+def test_our_own_check_accepts_what_we_sign(kind: KeyType, name: str) -> None:
+    key = generate("example.org", "sel.a", kind)
+    assert checked(signed(MAILS[name], key), key) == (Verdict.PASS, "example.org")
+
+
+@pytest.mark.parametrize("form", ["relaxed/relaxed", "relaxed/simple"])
+@pytest.mark.parametrize("name", MAILS)
+def test_what_opendkim_signs_is_accepted(tmp_path: Path, form: str, name: str) -> None:
+    key = generate("example.org", "sel", KeyType.RSA_2048)
+    message = sign(tmp_path, MAILS[name], "example.org", save(tmp_path, key), form)
+    assert checked(message, key) == (Verdict.PASS, "example.org")
+    forged = message.replace(b"From: Anna", b"From: Anne")
+    assert checked(forged, key) == (Verdict.FAIL, "example.org")

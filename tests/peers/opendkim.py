@@ -32,6 +32,22 @@ def verify(folder: Path, message: bytes, keys: Mapping[str, str]) -> Verdict:
     return Verdict(passed and done.returncode == 0, done.stdout)
 
 
+def sign(folder: Path, message: bytes, domain: str, key: Path, form: str) -> bytes:
+    """Let OpenDKIM sign a message with selector "sel" and return it with its signature."""
+    require("opendkim")
+    mail, config = folder / "opendkim-unsigned", folder / "opendkim-sign.conf"
+    mail.write_bytes(message)
+    config.write_text(
+        f"Mode s\nSyslog no\nDomain {domain}\nSelector sel\nKeyFile {key}\nRequireSafeKeys no\n"
+        f"Canonicalization {form}\nInternalHosts 127.0.0.1\nTemporaryDirectory {folder}\n"
+    )
+    done = run(["opendkim", "-x", str(config), "-vv", "-t", str(mail)])
+    found = re.search(r"hname='DKIM-Signature' hvalue='([^']*)'", done.stdout)
+    assert found, done.stdout
+    value = found[1].replace("\r\n", "\n").replace("\n", "\r\n")
+    return b"DKIM-Signature: " + value.encode() + b"\r\n" + message
+
+
 class SigningMilter:
     """opendkim as a milter that signs every mail of a domain."""
 

@@ -6,11 +6,16 @@ from pathlib import Path
 import pytest
 
 from columba.common.ipc.wire import Client
-from columba.sieve.engine import Finished, Script, compile_script
+from columba.sieve.engine import Finished, Inputs, Script, begin, compile_script
 from columba.sieve.lang.stage import Stage
 from columba.sieve.run.actions import Redirect, RouteTo
+from columba.sieve.run.message import message_of
+from columba.sieve.svtest.answering import Pretended
+from columba.sieve.svtest.scripts import drive
+from columba.sieve.svtest.world import World
 from columba.sieve.view import envelope, environment
 from tests.fakes.sieve import Tables, outcome_of
+from tests.fakes.zone import Zone
 
 FOLDER = Path(__file__).resolve().parents[3] / "etc" / "sieve"
 TABLES: Tables = {
@@ -42,12 +47,15 @@ def ran(
     tables: Tables = TABLES,
     message: bytes = b"From: x@y.example\r\n\r\n",
     variables: Mapping[str, str] = {},
+    zone: Zone | None = None,
+    sender: bytes = b"s@far.example",
 ) -> Finished:
     outcome = outcome_of(
         SCRIPTS[stage],
         message=message,
-        envelope=envelope(b"s@far.example", [recipient], ""),
+        envelope=envelope(sender, [recipient], ""),
         environment=environment(client, "mx.b.example", stage=stage.value),
+        zone=zone,
         tables=tables,
         variables=variables,
     )
@@ -177,3 +185,61 @@ def test_an_alias_with_too_many_targets_loses_nothing_silently() -> None:
 def test_what_the_data_stage_refuses(message: bytes, code: int) -> None:
     refusal = ran(Stage.DATA, b"ann@b.example", message=message).refusal
     assert getattr(refusal, "code", 0) == code
+
+
+ZONE = {
+    "_dmarc.strict.example": "v=DMARC1; p=reject; sp=quarantine",
+    "strict.example": "v=spf1 ip4:198.51.100.1 -all",
+    "hard.example": "v=spf1 -all",
+    "soft.example": "v=spf1 ~all",
+    "_dmarc.watched.example": "v=DMARC1; p=none",
+}
+SILENT = ("_dmarc.silent.example", "silent.example", "_dmarc.strict.example", "strict.example")
+FORGER, OWNER = STRANGER, Client(ip="198.51.100.1", helo="mx.strict.example")
+KEPT = ("X-Spam: No",)
+SPAM = ("X-Columba-Auth: dmarc=fail", "X-Spam: Yes")
+MARKED = ("X-Columba-Auth: spf=fail", "X-Spam: No")
+
+
+@pytest.mark.parametrize(
+    ("author", "sender", "client", "silent", "code", "marks"),
+    [
+        (b"strict.example", b"a@strict.example", FORGER, False, 550, KEPT),
+        (b"strict.example", b"", FORGER, False, 550, KEPT),
+        (b"strict.example", b"a@strict.example", OWNER, False, 0, KEPT),
+        (b"strict.example", b"a@strict.example", TRUSTED, False, 0, KEPT),
+        (b"strict.example", b"a@strict.example", FORGER, True, 0, KEPT),
+        (b"sub.strict.example", b"a@far.example", FORGER, False, 0, SPAM),
+        (b"sub.strict.example", b"a@strict.example", OWNER, False, 0, KEPT),
+        (b"watched.example", b"a@hard.example", FORGER, False, 0, MARKED),
+        (b"hard.example", b"a@hard.example", FORGER, False, 0, MARKED),
+        (b"soft.example", b"a@soft.example", FORGER, False, 0, KEPT),
+        (b"silent.example", b"a@silent.example", FORGER, True, 0, KEPT),
+        (b"nothing.example", b"a@nothing.example", FORGER, False, 0, KEPT),
+    ],
+)
+def test_who_wrote_it(
+    author: bytes, sender: bytes, client: Client, silent: bool, code: int, marks: tuple[str, ...]
+) -> None:
+    inputs = Inputs(
+        clock=lambda: 0,
+        message=message_of(b"X-Spam: No\r\nFrom: a@%b\r\n\r\n" % author),
+        envelope=envelope(sender, [b"ann@b.example"], ""),
+        environment=environment(client, "mx.b.example", stage="data"),
+    )
+    machine, pretended = begin(SCRIPTS[Stage.DATA], inputs), Pretended()
+    silence = dict.fromkeys(SILENT, "fail") if silent else {}
+    pretended.tell({f"columba_dns/txt/{k}": v for k, v in {**ZONE, **silence}.items()}, {})
+    outcome = drive(machine, pretended, World())
+    assert isinstance(outcome, Finished), outcome
+    refusal = outcome.refusal
+    assert getattr(refusal, "code", 0) == code
+    assert refusal is None or getattr(refusal, "enhanced", "") == "5.7.26"
+    header = machine.run.message.header
+    assert tuple(f"{field.name}: {field.text.split()[0]}" for field in header)[:-1] == marks
+
+
+def test_a_trusted_client_costs_no_question() -> None:
+    zone = Zone()
+    ran(Stage.DATA, client=TRUSTED, message=b"From: a@strict.example\r\n\r\n", zone=zone)
+    assert not zone.asked
