@@ -32,10 +32,11 @@ class Bodies:
         return await self.off_loop.run(left_s(until_ns), _read, self._folder, body)
 
     async def hashes(
-        self, body: wire.Body, forms: tuple[BodyForm, ...], until_ns: int
+        self, body: wire.Body, inline: bytes, forms: tuple[BodyForm, ...], until_ns: int
     ) -> tuple[str, ...]:
-        """Return hashes of a spooled body, in hexadecimal. Raises StoreError, TimeoutError."""
-        return await self.off_loop.run(left_s(until_ns), _hashes, self._folder, body, forms)
+        """Return hashes of a body, in hexadecimal. Raises StoreError, TimeoutError."""
+        left = left_s(until_ns)
+        return await self.off_loop.run(left, _hashes, self._folder, body, inline, forms)
 
     async def as_frame(
         self, id: str, octets: bytes, until_ns: int, *, spools: bool = False
@@ -66,10 +67,12 @@ class Bodies:
             self._event.warning("A spool file is not removed", error=str(error))
 
 
-def _hashes(folder: Path, body: wire.Body, forms: tuple[BodyForm, ...]) -> tuple[str, ...]:
+def _hashes(
+    folder: Path, body: wire.Body, inline: bytes, forms: tuple[BodyForm, ...]
+) -> tuple[str, ...]:
     found = []
     for form in forms:
-        with open_body(folder, body, b"") as source:
+        with open_body(folder, body, inline) as source:
             found.append(hash_body(form, source.chunks()).hex())
     return tuple(found)
 

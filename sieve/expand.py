@@ -139,12 +139,13 @@ class Expander:
         octets = await self._bodies.read(handoff.body, handoff.deadline_ns)
         return message_view(mail.header, handoff.body, lambda: octets)
 
-    def _hashes(self, handoff: wire.Handoff) -> Hashes | None:
-        """Return what hashes a spooled body, which need not be read for that; None: it is in memory."""
+    def _hashes(self, handoff: wire.Handoff, message: Message) -> Hashes | None:
+        """Return what hashes a body that is spooled, which need not be read for that, or big; None: it is neither."""
         bodies, body = self._bodies, handoff.body
-        if not body.spool or bodies is None:
+        if bodies is None or (not body.spool and body.size <= BIG):
             return None
-        return lambda forms: bodies.hashes(body, forms, handoff.deadline_ns)
+        inline = b"" if body.spool else message.read_body()
+        return lambda forms: bodies.hashes(body, inline, forms, handoff.deadline_ns)
 
     async def _data(
         self, handoff: wire.Handoff, message: Message, made: Expansion, people: list[Person]
@@ -215,7 +216,7 @@ class Expander:
         threads = self._bodies.off_loop if is_big and self._bodies is not None else None
         try:
             until_ns = max(0, handoff.deadline_ns - STEP_NS)  # the steps behind need theirs
-            hashes = self._hashes(handoff)
+            hashes = self._hashes(handoff, message)
             outcome = await self._answers.finish(machine, None, until_ns, threads, hashes)
         except TimeoutError:
             self._event.error("No thread for a script", id=handoff.id, script=script.name)

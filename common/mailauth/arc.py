@@ -5,6 +5,7 @@ sealed it last; whether he is believed is for a script to say.
 Source: RFC 8617 §4, §5.2.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -21,7 +22,7 @@ from columba.common.mailauth.dkim import (
     body_mismatch,
     header_digest,
     read_signature,
-    sealed_digest,
+    unsigned_field,
     verify_digest,
 )
 from columba.common.mailauth.result import Check, Verdict
@@ -40,7 +41,7 @@ class ArcResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Set:
+class ArcSet:
     """What one forwarder added."""
 
     results: Field
@@ -50,7 +51,7 @@ class _Set:
 
 def check_arc(header: Header) -> Check[ArcResult]:
     """Check the chain of a mail as it was received. Never raises."""
-    chain = _read_chain(header)
+    chain = read_chain(header)
     if isinstance(chain, ArcResult):
         return chain
     newest = chain[-1]
@@ -62,8 +63,8 @@ def check_arc(header: Header) -> Check[ArcResult]:
     checked = yield from verify_digest(newest.message, digest)
     if checked.verdict is not Verdict.PASS:
         return _failed(checked, sealer)
-    for number in range(len(chain), 0, -1):
-        checked = yield from verify_digest(chain[number - 1].seal, _seal_digest(chain[:number]))
+    for each, digest in reversed(list(zip(chain, seal_digests(chain), strict=True))):
+        checked = yield from verify_digest(each.seal, digest)
         if checked.verdict is not Verdict.PASS:
             return _failed(checked, sealer)
     return ArcResult(Verdict.PASS, sealer, f"{len(chain)} seals")
@@ -74,7 +75,7 @@ def _failed(checked: Checked, sealer: str) -> ArcResult:
     return ArcResult(Verdict.TEMPERROR if is_temporary else Verdict.FAIL, sealer, checked.reason)
 
 
-def _read_chain(header: Header) -> tuple[_Set, ...] | ArcResult:
+def read_chain(header: Header) -> tuple[ArcSet, ...] | ArcResult:
     """Return the sets in their order, or why they are no chain (RFC 8617 §5.2, steps 1 to 3)."""
     parts = {name: _by_instance(header.get_all(name)) for name in (_RESULTS, ARC_MESSAGE, ARC_SEAL)}
     if not any(header.get(name) for name in parts):
@@ -93,7 +94,7 @@ def _read_chain(header: Header) -> tuple[_Set, ...] | ArcResult:
         if len(signatures) < 2:
             reason = next(each.reason for each in read if isinstance(each, Checked))
             return ArcResult(Verdict.FAIL, reason=f"set {number}: {reason}")
-        sets.append(_Set(results, signatures[0], signatures[1]))
+        sets.append(ArcSet(results, signatures[0], signatures[1]))
     for number, each in enumerate(sets, 1):
         if each.seal.tags[b"cv"] != (b"none" if number == 1 else b"pass"):
             return ArcResult(Verdict.FAIL, sets[-1].seal.domain, f"seal {number} has no valid cv=")
@@ -111,11 +112,13 @@ def _by_instance(fields: tuple[Field, ...]) -> dict[int, Field] | None:
     return found
 
 
-def _seal_digest(chain: tuple[_Set, ...]) -> bytes:
-    """Return what the last seal of a chain signs: all sets, in relaxed form (RFC 8617 §5.1.1)."""
-    before = [
-        relaxed_field(field)
-        for each in chain
-        for field in (each.results, each.message.field, each.seal.field)
-    ]
-    return sealed_digest(before[:-1], chain[-1].seal)
+def seal_digests(chain: tuple[ArcSet, ...]) -> list[bytes]:
+    """Return what each seal signs: all sets up to its own, in relaxed form (RFC 8617 §5.1.1)."""
+    running, digests = hashlib.sha256(), []
+    for each in chain:
+        running.update(relaxed_field(each.results) + relaxed_field(each.message.field))
+        last = running.copy()
+        last.update(unsigned_field(each.seal))
+        digests.append(last.digest())
+        running.update(relaxed_field(each.seal.field))
+    return digests

@@ -9,8 +9,9 @@ Sources: RFC 6376 §3.5, §3.7, §6.1; RFC 8301; RFC 8463; RFC 8617 §4.1 (tags 
 
 import base64
 import binascii
+import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -19,7 +20,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding, utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA256, Hash
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from columba.common.limits import DKIM_KEY_BITS, DKIM_SIGNATURE, DKIM_SIGNATURES
@@ -157,24 +158,21 @@ def body_mismatch(signature: Signature, hashes: Mapping[BodyForm, bytes]) -> Che
 
 def header_digest(signature: Signature, header: Header) -> bytes:
     """Return the hash of the fields that a signature signs (RFC 6376 §3.7)."""
-    is_relaxed, parts = signature.header_form == "relaxed", []
+    is_relaxed, digest = signature.header_form == "relaxed", hashlib.sha256()
     names = _signed_names(signature.tags)
     left = {name: list(header.get_all(name.decode("latin-1"))) for name in names}
     for name in names:
         if left[name]:
             field = left[name].pop()
-            parts.append(relaxed_field(field) if is_relaxed else field.raw)
-    return sealed_digest(parts, signature)
+            digest.update(relaxed_field(field) if is_relaxed else field.raw)
+    digest.update(unsigned_field(signature))
+    return digest.digest()
 
 
-def sealed_digest(before: Sequence[bytes], signature: Signature) -> bytes:
-    """Return the hash of canonical fields and of the signature itself, its b= empty."""
-    digest = Hash(SHA256())
-    for part in before:
-        digest.update(part)
+def unsigned_field(signature: Signature) -> bytes:
+    """Return the canonical form of a signature with its b= empty and without its last CRLF (RFC 6376 §3.7)."""
     own = Field(_B_VALUE.sub(rb"\1", signature.field.raw.removesuffix(b"\r\n"), count=1) + b"\r\n")
-    digest.update((relaxed_field(own) if signature.header_form == "relaxed" else own.raw)[:-2])
-    return digest.finalize()
+    return (relaxed_field(own) if signature.header_form == "relaxed" else own.raw)[:-2]
 
 
 def verify_digest(signature: Signature, digest: bytes) -> Check[Checked]:

@@ -87,7 +87,7 @@ def parse_dmarc(text: str) -> DmarcRecord | None:
 
 def author_domains(domains: Sequence[str]) -> tuple[str, ...]:
     """Return the domains of From in the form that the DNS knows, each once."""
-    return tuple(dict.fromkeys(_ascii(domain) for domain in domains if domain))
+    return tuple(dict.fromkeys(ascii_domain(domain) for domain in domains if domain))
 
 
 def check_dmarc(
@@ -239,7 +239,8 @@ def _record(domain: str, tree: _Tree) -> Check[DmarcRecord | None]:
     return tree.known[domain]
 
 
-def _ascii(domain: str) -> str:
+def ascii_domain(domain: str) -> str:
+    """Return a domain in lower case and A-labels, without a last dot; what can't be so written stays as it is."""
     domain = domain.lower().removesuffix(".")
     if domain.isascii():
         return domain

@@ -10,7 +10,7 @@ from columba.common.mail.addresses import parse_mailboxes
 from columba.common.mail.header import Header
 from columba.common.mailauth.arc import ArcResult, check_arc
 from columba.common.mailauth.dkim import DkimResult, check_dkim
-from columba.common.mailauth.dmarc import DmarcResult, author_domains, check_dmarc
+from columba.common.mailauth.dmarc import DmarcResult, ascii_domain, author_domains, check_dmarc
 from columba.common.mailauth.result import Check
 from columba.common.mailauth.spf import SpfResult, check_spf
 from columba.common.mailauth.spf_macro import UNKNOWN
@@ -39,7 +39,7 @@ class Inquiry:
         """Check the sender, or the name in HELO if that is null (RFC 7208 §2.4)."""
         if self.known_spf is None:
             self.known_spf = yield from check_spf(
-                self.ip, self.sender, self.helo, self.receiver, self.wall_s
+                self.ip, self._ascii_sender(), self.helo, self.receiver, self.wall_s
             )
         return self.known_spf
 
@@ -72,3 +72,8 @@ class Inquiry:
         if self.known_arc is None:
             self.known_arc = yield from check_arc(self.header)
         return self.known_arc
+
+    def _ascii_sender(self) -> str:
+        """RFC 8616 §4: SPF has to do with A-labels."""
+        local, at, domain = self.sender.rpartition("@")
+        return local + at + ascii_domain(domain) if at else self.sender

@@ -94,6 +94,8 @@ def remembered(text: str, of: "Inquiry") -> SpfResult | None:
     parts = text.split(_SEPARATOR)
     if len(parts) != 7 or tuple(parts[:3]) != (of.ip, of.helo, of.sender):
         return None
+    if parts[3] not in VERDICTS["spf"]:
+        return None
     return SpfResult(Verdict(parts[3]), *parts[4:])
 
 

@@ -159,9 +159,11 @@ async def test_a_spooled_body_is_hashed_where_it_lies(tmp_path: Path) -> None:
     until_ns = time.monotonic_ns() + 10**10
     body, _ = await bodies.as_frame("01HZX3PAZ1B2C3D4E5F6G7H8J9", octets, until_ns)
     forms: tuple[BodyForm, ...] = ("relaxed", "simple")
-    assert await bodies.hashes(body, forms, until_ns) == tuple(
+    assert await bodies.hashes(body, b"", forms, until_ns) == tuple(
         hash_body(form, [octets]).hex() for form in forms
     )
+    small = await bodies.hashes(wire.Body(size=1), b"x", forms, until_ns)
+    assert small[1] == hash_body("simple", [b"x"]).hex()
     with pytest.raises(StoreError):
-        await bodies.hashes(wire.Body(size=1, spool="gone"), forms, until_ns)
+        await bodies.hashes(wire.Body(size=1, spool="gone"), b"", forms, until_ns)
     off_loop.close()
