@@ -98,6 +98,8 @@ class World:
         )  # fmt: skip
         self.stack = peers.keep(Stack(peers.folder / "columba", options))
         self.sent = 0
+        # On a busy machine a worker's socket is there before smtpd has heard of it.
+        wait_until(lambda: not self.rcpt("nobody").startswith("451"), "sieve-filter's first answer")
 
     @contextlib.contextmanager
     def client(self) -> Iterator[smtplib.SMTP]:
