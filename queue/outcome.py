@@ -184,6 +184,8 @@ def _decided(record: Record, person: Recipient, verdict: wire.Verdict, now_s: fl
     spec = dict(person.spec)
     if verdict.route is not None:
         spec.update(route=message.to_map(verdict.route), pinned=True)
+    if verdict.sign:
+        spec["sign"] = [message.to_map(sign) for sign in verdict.sign]
     if verdict.wish is not None:
         spec["wish"] = message.to_map(_joined(wish_of(person), verdict.wish))
     person = msgspec.structs.replace(person, spec=spec)

@@ -141,6 +141,7 @@ def _retry(actions: Iterable[Action], variables: dict[str, str]) -> wire.Verdict
         next_s=said.retry_s[0] if said.retry_s else None,
         gives_up=gives_up,
         route=route(chosen) if chosen is not None else None,
+        sign=(wire.Sign(domain=chosen.sign),) if chosen is not None and chosen.sign else (),
         dsn=notice.returns if notice is not None else "",
     )
 

@@ -164,8 +164,8 @@ class Verdict(Frozen, frozen=True, tag="verdict", kw_only=True):
     """The answer to a Stage.
 
     What is not set is left as it is. mail, rcpt: sender, recipients, effects, wish. retry: wish, next_s, gives_up,
-    route, dsn ("none": no notice of delay, else: one now). bounce: dsn, dsn_text, dsn_copy, hold in wish. A failed
-    script of retry or bounce is action "reply" with 451: the queue goes on as if there were none.
+    route, sign, dsn ("none": no notice of delay, else: one now). bounce: dsn, dsn_text, dsn_copy, hold in wish. A
+    failed script of retry or bounce is action "reply" with 451: the queue goes on as if there were none.
     """
 
     action: Literal["accept", "reply", "disconnect"] = "accept"
@@ -186,6 +186,7 @@ class Verdict(Frozen, frozen=True, tag="verdict", kw_only=True):
     next_s: int | None = None  # retry: until the next try
     gives_up: bool = False  # retry: the recipient fails now, with code, enhanced, text
     route: Route | None = None  # retry: from now on; the route stage is not run again
+    sign: tuple[Sign, ...] = ()  # retry: with another route, who signs from now on; () = as before
     dsn: Literal["", "none", "headers", "full"] = ""
     dsn_text: str = ""
     dsn_copy: bytes = b""

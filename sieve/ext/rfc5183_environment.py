@@ -52,6 +52,7 @@ OWN_ITEMS: Final = frozenset(
         "ptr",
         "recipients",
         "refused",
+        "route",
         "session",
         "spf",
         "spf-domain",

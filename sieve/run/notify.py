@@ -45,8 +45,9 @@ def notice_of(
         field("X-Sieve", "Columba Sieve"),
         address_field("From", (_author(action, user, postmaster),)),
     ]
-    if user:
-        said = f'{AutoSubmitted.NOTIFIED.value}; owner-email="{user}"'
+    if owner := user or next((str(path) for path in run.envelope.recipients), ""):
+        quoted = owner.replace("\\", "\\\\").replace('"', '\\"')
+        said = f'{AutoSubmitted.NOTIFIED.value}; owner-email="{quoted}"'
         fields[2] = fold("Auto-Submitted", clean(said).encode())
     fields += [
         address_field(name, [_box(text) for text in shown])

@@ -169,7 +169,7 @@ def test_policy_decides_about_a_try_that_failed() -> None:
             "1": wire.Verdict(next_s=30),
             "2": wire.Verdict(gives_up=True, code=550, enhanced="5.4.7", text="too late"),
             "3": wire.Verdict(wish=wire.QueueWish(hold="look")),
-            "4": wire.Verdict(route=route),
+            "4": wire.Verdict(route=route, sign=(wire.Sign(domain="b.example"),)),
             "5": wire.Verdict(dsn="headers", wish=wire.QueueWish(priority=-3, expire_s=100)),
         },
         NOW_S,
@@ -180,5 +180,6 @@ def test_policy_decides_about_a_try_that_failed() -> None:
     assert people["2"].reply["text"] == "too late: busy"
     assert people["3"].hold == "look"
     assert people["4"].spec["pinned"] is True
+    assert people["4"].spec["sign"] == [{"domain": "b.example"}]
     assert people["5"].notices == 1
     assert outcome.expiry_s(new, people["5"]) == 110.0

@@ -207,7 +207,7 @@ async def test_a_notice_goes_to_its_recipients() -> None:
     )
     ((handoff, mail),) = world.queue.stored.values()
     assert [r.address for r in handoff.recipients] == [b"me@phone.example"]
-    assert b"Auto-Submitted: auto-notified" in mail.header
+    assert b'Auto-Submitted: auto-notified; owner-email="' in mail.header
 
 
 class Silent(MemoryDict):

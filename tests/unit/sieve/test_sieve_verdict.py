@@ -96,12 +96,15 @@ def test_rcpt_wishes_go_to_the_queue() -> None:
 
 
 def test_retry_decides_about_the_next_try() -> None:
-    facts = {"attempt": "3", "age": "90", "code": "450", "text": "later", "secret": "x"}
+    facts = {"attempt": "3", "age": "90", "code": "450", "route": "mx:x", "secret": "x"}
     text = """if allof (environment "vnd.columba.attempt" "3", environment "vnd.columba.code" "450",
-        header "subject" "x") { queue :retry ["10m", "1h"] :priority "2"; route :relay "b.example" :port 26; }"""
+        environment "vnd.columba.route" "mx:x", header "subject" "x") {
+            queue :retry ["10m", "1h"] :priority "2";
+            route :relay "b.example" :port 26 :sign "a.example"; }"""
     said = judged(Stage.RETRY, text, facts=facts)
     assert (said.next_s, said.gives_up) == (600, False)
     assert said.route == wire.Route(kind="relay", host="b.example", port=26)
+    assert said.sign == (wire.Sign(domain="a.example"),)
     assert said.wish == wire.QueueWish(priority=2, retry_s=(600, 3600))
 
 
