@@ -16,7 +16,7 @@ from tests.peers.process import wait_until
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 ANN, BOB, CY = (f"{name}@{DOMAIN}" for name in ("ann", "bob", "cy"))
-QUEUE = "queue_retry_first = 1 secs\n"
+QUEUE = "queue_retry_first = 1 secs\nmailbox Bulk {\n  special_use = \\Junk\n}\n"
 SCRIPTS = {
     "connect": """require ["environment", "ihave", "variables", "vnd.columba.smtp"];
         set "seen" "connect";
@@ -63,7 +63,7 @@ SCRIPTS = {
             if header "subject" "file" { fileinto :create :flags "\\\\Seen" "Work"; }
             if header "subject" "alarm" { notify "mailto:pager@outside.test"; }
             if envelope :matches :localpart "to" "*" { route :maildir "columba.test/${1}"; }
-            if header "subject" "make" { fileinto :create "Later"; fileinto :create "Junk"; }
+            if header "subject" "make" { fileinto :create "Later"; fileinto :create "Bulk"; }
             if header "subject" "later" { if mailboxexists "Later" { fileinto "Later"; } }
             if header "subject" "junk" {
                 if specialuse_exists "\\\\Junk" { fileinto :specialuse "\\\\Junk" "Nowhere"; }
@@ -316,9 +316,9 @@ def test_a_folder_is_taken_where_it_is(world: World) -> None:
             for subject in ("later", "junk", "make")
             if f"\nSubject: {subject}\n".encode() in path.read_bytes()
         )
-        for folder in ("", ".Later", ".Junk")
+        for folder in ("", ".Later", ".Bulk")
     }
-    assert found == {"": ["junk", "later"], ".Later": ["later", "make"], ".Junk": ["junk", "make"]}
+    assert found == {"": ["junk", "later"], ".Later": ["later", "make"], ".Bulk": ["junk", "make"]}
     assert not (home / ".Nowhere").exists()
 
 
