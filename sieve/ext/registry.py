@@ -33,7 +33,7 @@ from columba.sieve.ext.rfc5173_body import BODY
 from columba.sieve.ext.rfc5183_environment import ENVIRONMENT
 from columba.sieve.ext.rfc5228_comparators import NUMERIC
 from columba.sieve.ext.rfc5228_encoded_character import ENCODED_CHARACTER
-from columba.sieve.ext.rfc5228_envelope import ENVELOPE_EXTENSION
+from columba.sieve.ext.rfc5228_envelope import ENVELOPE_AUTH, ENVELOPE_EXTENSION
 from columba.sieve.ext.rfc5228_fileinto import FILEINTO
 from columba.sieve.ext.rfc5229_variables import VARIABLES
 from columba.sieve.ext.rfc5230_vacation import VACATION, VACATION_SECONDS
@@ -85,6 +85,7 @@ _ALL: Final = (
     ENVELOPE_CHANGES,
     ENVELOPE_DELIVERBY,
     ENVELOPE_DSN,
+    ENVELOPE_AUTH,
     ENVELOPE_EXTENSION,
     ENVIRONMENT,
     EREJECT,

@@ -96,3 +96,5 @@ ENVELOPE_EXTENSION: Final = Extension(
         ),
     ),
 )
+# A name of its own for the part "auth", for scripts that ask whether it is there.
+ENVELOPE_AUTH: Final = Extension("envelope-auth", implies=("envelope",), stages=ENVELOPE)

@@ -11,6 +11,7 @@ from columba.sieve.engine import (
     Inputs,
     Machine,
     Script,
+    begin,
     compile_script,
 )
 from columba.sieve.ext.registry import language
@@ -21,7 +22,7 @@ from columba.sieve.run.envelope import Envelope, Path
 from columba.sieve.run.message import message_of
 from columba.sieve.run.notify import notice_of
 from columba.sieve.run.vacation import reply_to
-from tests.fakes.sieve import errors_of
+from tests.fakes.sieve import compiled, errors_of
 
 PIECES = (
     b"From: a@example.com\r\n", b"Subject: ", b"Date: Sun, 01 Mar 2026 00:15:07 +0100\r\n",
@@ -132,6 +133,13 @@ def test_any_message_can_be_looked_at(header: bytes, body: bytes) -> None:
                 reply_to(machine.run, message, action, "host", "id")
             if isinstance(action, Notify):
                 notice_of(machine.run, message, action, "p@example.com", "host", "id")
+
+
+def test_the_login_has_a_capability_of_its_own() -> None:
+    script = compiled('require "envelope-auth"; if envelope "auth" "Ann" { discard; }', Stage.ROUTE)
+    for login, keeps in (("ann", False), ("bob", True), ("", True)):
+        ended = begin(script, Inputs(clock=lambda: 0, envelope=Envelope(login=login))).step()
+        assert isinstance(ended, Finished) and ended.keeps is keeps
 
 
 @pytest.mark.parametrize("part", ["auth", "envid", "notify"])
