@@ -119,6 +119,13 @@ class Owners:
         """Tell whether a lease of somebody else has not changed for ttl."""
         return self._clock.boottime_ns() - sighting.since_ns >= self._terms.ttl_ns
 
+    def stale_in_s(self) -> float | None:
+        """Return the seconds until the next lease of somebody else is stale unless it changes; None: there is none."""
+        now_ns = self._clock.boottime_ns()
+        ends_ns = [seen.since_ns + self._terms.ttl_ns for seen in self._seen.values()]
+        left_ns = [end_ns - now_ns for end_ns in ends_ns if end_ns > now_ns]
+        return min(left_ns) / 1e9 if left_ns else None
+
     def age_s(self, owner: str) -> float:
         """Return the seconds since our lease was renewed, or somebody else's was first seen as it is."""
         holding, sighting = self._held.get(owner), self._seen.get(owner)

@@ -16,6 +16,7 @@ from columba.queue.owner import CloneError, Owners
 from columba.queue.settle import Spawn
 
 _ERROR_S: Final = 10.0
+_SOON_S: Final = 0.05
 _DAY_S: Final = 86_400.0
 _NS: Final = 1_000_000_000
 
@@ -61,7 +62,7 @@ class Upkeep:
         """Renew leases and look at those of others; ends when this machine is a clone."""
         had = True
         while True:
-            await asyncio.sleep(self._pace.renewal_s)
+            await asyncio.sleep(self._pause_s())
             try:
                 await self._owners.turn()
             except CloneError as error:
@@ -73,6 +74,12 @@ class Upkeep:
             if has != had:
                 self._changed()
             had = has
+
+    def _pause_s(self) -> float:
+        """Return the time to the next turn: earlier when a lease can be adopted by then, if its holder is dead."""
+        stale_s = self._owners.stale_in_s()
+        pace_s = self._pace.renewal_s
+        return pace_s if stale_s is None else min(pace_s, stale_s + _SOON_S)
 
     async def keep_house(self) -> None:
         """List and sweep, again and again; bodies that nobody has, once a day."""

@@ -322,3 +322,19 @@ async def test_a_takeover_is_refused_where_the_process_lives_on_this_machine(
             await sibling.take_over("../body/x")
         with pytest.raises(NotFoundError):
             await sibling.take_over("0123456789ab-7")
+
+
+async def test_it_looks_again_as_soon_as_a_lease_may_be_stale(tmp_path: Path) -> None:
+    async with world_in(tmp_path) as world:
+        dead, other = world.process("a"), world.process("b")
+        owner = (await dead.begin()).owner
+        await other.begin()
+        assert other.stale_in_s() is None
+        await other.turn()
+        world.clock.advance(27)
+        assert other.stale_in_s() == 3.0
+        dead.die()
+        world.clock.advance(3)
+        assert other.stale_in_s() is None
+        await other.turn()
+        assert owner in other.owners
