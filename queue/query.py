@@ -23,7 +23,16 @@ from columba.common.idforms import is_id
 LENGTH_MAX: Final = 8000
 TERMS_MAX: Final = 500
 DEPTH_MAX: Final = 50
-Facts = Mapping[str, tuple[str, ...] | float]
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """A number of which only this is known."""
+
+    most: float
+
+
+Facts = Mapping[str, tuple[str, ...] | float | AtMost]
 
 
 class Kind(Enum):
@@ -119,6 +128,8 @@ class Term:
         if isinstance(value, tuple):
             found = any(_is_like(self.text, each) for each in value)
             return found is (self.op == "=")
+        if isinstance(value, AtMost):
+            return self.op in {"<", "<=", "!="} if value.most < self.number else None
         return _COMPARE[self.op](value, self.number)
 
     def ids(self) -> frozenset[str] | None:
