@@ -133,3 +133,10 @@ def test_long_fields_take_linear_time() -> None:
                  b"a " * 100000, b"a@b," * 50000, b"<" * 200000, b"\\" * 200000):  # fmt: skip
         parse_addresses(evil)
     assert time.perf_counter() - start < 4
+
+
+@pytest.mark.parametrize(
+    "text", ["A <a@b.>", "a@b.", "A B <a@b.c.>", "a.@b", "A <a.b.@c>", "A B  <a@b.c>"]
+)
+def test_what_is_nearly_usual_is_read_as_the_parser_reads_it(text: str) -> None:
+    assert parse_addresses(text.encode()) == _Parser(text).run()
