@@ -199,37 +199,39 @@ class Attempts:
         self._calls += 1
         self._is_alone = is_poison
         try:
-            claimed = await self._stock.shelf.replace(
-                found,
-                outcome.claimed(
-                    found.record, holding.owner, holding.lease.epoch, self._stock.now_s
-                ),
-            )
-            reached("attempt.claimed")
-            return Next(await self._called(claimed, holding))
+            # The body comes first: when it can't be read, nothing was begun and nothing is in doubt.
+            async with self._bodies.as_frame(found.record) as sent:
+                claimed = await self._stock.shelf.replace(
+                    found,
+                    outcome.claimed(
+                        found.record, holding.owner, holding.lease.epoch, self._stock.now_s
+                    ),
+                )
+                reached("attempt.claimed")
+                return Next(await self._called(claimed, holding, *sent))
         finally:
             self._calls -= 1
             self._is_alone = self._is_alone and not is_poison
 
-    async def _called(self, claimed: Shelved, holding: Holding) -> Shelved:
+    async def _called(
+        self, claimed: Shelved, holding: Holding, body: wire.Body, frame: bytes
+    ) -> Shelved:
         record = claimed.record
         schedule = self._stock.schedule
         people = [p for p in record.active if p.doubt_s <= self._stock.now_s]
         people = within(people, schedule.begun_as(claimed.key), schedule.is_down)
         try:
-            async with self._bodies.as_frame(record) as (body, frame):
-                clock = self._stock.clock
-                deadline_ns = clock.monotonic_ns() + self._limits.run_ns
-                handoff = message.handoff_of(
-                    record,
-                    people,
-                    body,
-                    deadline_ns=deadline_ns,
-                    not_after_boot_ns=self._end_ns(holding),
-                )
-                answer = await self._call(handoff, [record.header, frame], deadline_ns + _GRACE_NS)
-                reached("attempt.answered")
-                return await self._write_answer(claimed, answer)
+            deadline_ns = self._stock.clock.monotonic_ns() + self._limits.run_ns
+            handoff = message.handoff_of(
+                record,
+                people,
+                body,
+                deadline_ns=deadline_ns,
+                not_after_boot_ns=self._end_ns(holding),
+            )
+            answer = await self._call(handoff, [record.header, frame], deadline_ns + _GRACE_NS)
+            reached("attempt.answered")
+            return await self._write_answer(claimed, answer)
         except NoPeerError:
             return await self._write(
                 claimed, lambda r: outcome.unclaimed(r, self._stock.now_s + _BUSY_S)

@@ -246,6 +246,31 @@ async def test_a_lost_answer_to_the_note_of_a_death_makes_no_second_death(tmp_pa
         storm.close()
 
 
+async def test_a_body_that_can_not_be_read_leaves_no_try_in_doubt(tmp_path: Path) -> None:
+    storm = Storm(tmp_path, 0)
+    try:
+        await storm.owners.begin()
+        request = intake("a@example.net")
+        body = b"x" * 98 + b"\r\n"
+        handoff = msgspec.structs.replace(request.handoff, body=wire.Body(size=100_000))
+        request = msgspec.structs.replace(request, handoff=handoff)
+        reply = await storm.intake.store(request, [b"A: b\r\n", body * 1000])
+        assert isinstance(reply, wire.Stored)
+        storm.store.fail_next("get", "body/", "error")
+        await storm.turn()
+        (key,) = storm.store.list("env/").keys
+        record = (await storm.stock.shelf.load(key)).record
+        assert (record.claim.attempt, record.attempts) == (0, 0)
+        assert storm.chain.delivered == {}
+        storm.chain = storm.attempts._call = Chain(3)
+        for _ in range(20):
+            await storm.turn()
+        record = (await storm.stock.shelf.load(key)).record
+        assert record.recipients[0].state in {DELIVERED, BOUNCED}
+    finally:
+        storm.close()
+
+
 def test_what_is_stored_is_not_undone_by_another_callers_disowning() -> None:
     stored = Recipient(number="1")
     record = Record(id="id", name="id", recipients=(stored,))
