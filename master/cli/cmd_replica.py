@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -55,7 +56,8 @@ def status(state: State) -> None:
         lines = Lines(members.peers, read_keys(members))
     except ConfigError as error:
         fail(f"Error in configuration file {error}", error.exit_code)
-    rows = [_row(lines, peer) for peer in members.peers]
+    with ThreadPoolExecutor(len(members.peers)) as pool:  # one that is silent holds up no other
+        rows = list(pool.map(lambda peer: _row(lines, peer), members.peers))
     lines.close()
     state.show(rows)
     if sum(row["answers"] == "yes" for row in rows) < members.majority:
