@@ -129,6 +129,11 @@ def taken_over(pair: Pair) -> None:
     """A node takes a living one's lease by order; that one finds itself displaced and begins anew."""
     ours = [row for row in pair.one.rows("cluster", "status") if row["process"]]
     owner = str(ours[0]["owner"])
+
+    def is_known() -> bool:
+        return owner in {str(row["owner"]) for row in pair.two.rows("cluster", "status")}
+
+    wait_until(is_known, "the other has heard of the new lease")
     refused = pair.two.columbadm("cluster", "takeover", owner, check=False)
     assert refused.returncode == 64 and "may be delivered twice" in refused.stdout
     taken = rows(pair.two, "cluster", "takeover", owner, "--yes")
