@@ -27,7 +27,7 @@ _TOKEN: Final = re.compile(r"\s*([!#$%&'*+.^_`{|}~0-9A-Za-z-]+)")
 _PARAMETER: Final = re.compile(
     r"""\s*+([^\s=;"*]++)(\*\d{1,3})?(\*)?\s*+=\s*+(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^;"\s]*+))[^;"]*+"""
 )
-_COMMENT: Final = re.compile(r"\([^()\\]*(?:\\.[^()\\]*)*\)")
+_MARK: Final = re.compile(r'\\.|["()]', re.DOTALL)
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]")
 
 
@@ -264,10 +264,22 @@ def _joined(pieces: dict[int, tuple[bool, str]]) -> str:
 
 
 def _plain(value: bytes) -> str:
-    """Return a structured value as text, without comments outside of quotes."""
+    """Return a structured value as text, without comments outside of quotes, in one pass: comments nest."""
     text = value[:_VALUE_SIZE].decode("utf-8", "replace")
     if "(" not in text:
         return text
-    pieces = re.split(r'("[^"\\]*(?:\\.[^"\\]*)*")', text)
-    pieces[::2] = [_COMMENT.sub(" ", piece) for piece in pieces[::2]]
-    return "".join(pieces)
+    pieces: list[str] = []
+    kept = began = depth = 0
+    is_quoted = False
+    for mark in _MARK.finditer(text):
+        if mark[0] == '"' and not depth:
+            is_quoted = not is_quoted
+        elif mark[0] == "(" and not is_quoted:
+            began = began if depth else mark.start()
+            depth += 1
+        elif mark[0] == ")" and depth:
+            depth -= 1
+            if not depth:
+                pieces.append(text[kept:began])
+                kept = mark.end()
+    return " ".join((*pieces, text[kept:]))
