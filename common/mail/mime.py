@@ -80,14 +80,14 @@ class Part:
     def encoding(self) -> str:
         """The Content-Transfer-Encoding, lower case; 7bit if it is not said."""
         found = self.header.get("Content-Transfer-Encoding")
-        text = _plain(found.unfolded) if found else ""
+        text = plain_value(found.unfolded) if found else ""
         return text.strip().lower() or "7bit"
 
     @property
     def disposition(self) -> str:
         """The Content-Disposition without its parameters, lower case; empty if it is not said."""
         found = self.header.get("Content-Disposition")
-        match = _TOKEN.match(_plain(found.unfolded)) if found else None
+        match = _TOKEN.match(plain_value(found.unfolded)) if found else None
         return match[1].lower() if match else ""
 
     @property
@@ -143,7 +143,7 @@ def walk(
 
 def parse_content_type(value: bytes, default: ContentType | None = None) -> ContentType:
     """Return the media type of a Content-Type field's value; what can't be read is text/plain (RFC 2045 §5.2)."""
-    text = _plain(value)
+    text = plain_value(value)
     match = _TYPE.match(text)
     if match is None:
         return default or ContentType()
@@ -152,7 +152,7 @@ def parse_content_type(value: bytes, default: ContentType | None = None) -> Cont
 
 def parse_parameters(value: bytes) -> dict[str, str]:
     """Return the parameters behind the first semicolon, decoded (RFC 2231 §3, §4; RFC 2047 as many use it)."""
-    text = _plain(value)
+    text = plain_value(value)
     position = text.find(";")
     plain: dict[str, str] = {}
     pieces: dict[str, dict[int, tuple[bool, str]]] = {}
@@ -171,6 +171,28 @@ def parse_parameters(value: bytes) -> dict[str, str]:
             pieces.setdefault(name, {}).setdefault(at, (bool(is_extended), said))
         position = text.find(";", match.end())
     return {**plain, **{name: _joined(found) for name, found in pieces.items()}}
+
+
+def plain_value(value: bytes) -> str:
+    """Return a structured value as text, without comments outside of quotes, in one pass: comments nest."""
+    text = value[:_VALUE_SIZE].decode("utf-8", "replace")
+    if "(" not in text:
+        return text
+    pieces: list[str] = []
+    kept = began = depth = 0
+    is_quoted = False
+    for mark in _MARK.finditer(text):
+        if mark[0] == '"' and not depth:
+            is_quoted = not is_quoted
+        elif mark[0] == "(" and not is_quoted:
+            began = began if depth else mark.start()
+            depth += 1
+        elif mark[0] == ")" and depth:
+            depth -= 1
+            if not depth:
+                pieces.append(text[kept:began])
+                kept = mark.end()
+    return " ".join((*pieces, text[kept:]))
 
 
 def decode_content(content: bytes, encoding: str) -> bytes:
@@ -261,25 +283,3 @@ def _joined(pieces: dict[int, tuple[bool, str]]) -> str:
         raw = said.encode("utf-8", "replace")
         octets.append(unquote_to_bytes(raw) if is_extended else raw)
     return re.sub(r"[\x00\r\n]", " ", decode_bytes(b"".join(octets), charset or "utf-8"))
-
-
-def _plain(value: bytes) -> str:
-    """Return a structured value as text, without comments outside of quotes, in one pass: comments nest."""
-    text = value[:_VALUE_SIZE].decode("utf-8", "replace")
-    if "(" not in text:
-        return text
-    pieces: list[str] = []
-    kept = began = depth = 0
-    is_quoted = False
-    for mark in _MARK.finditer(text):
-        if mark[0] == '"' and not depth:
-            is_quoted = not is_quoted
-        elif mark[0] == "(" and not is_quoted:
-            began = began if depth else mark.start()
-            depth += 1
-        elif mark[0] == ")" and depth:
-            depth -= 1
-            if not depth:
-                pieces.append(text[kept:began])
-                kept = mark.end()
-    return " ".join((*pieces, text[kept:]))

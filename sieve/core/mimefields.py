@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from columba.common.mail.header import Field
-from columba.common.mail.mime import parse_parameters
+from columba.common.mail.mime import parse_parameters, plain_value
 from columba.sieve.core.fields import Fields
 from columba.sieve.lang.binding import Bound, as_strings
 from columba.sieve.lang.compiler import Compiler
@@ -22,8 +22,7 @@ OPTION_TAGS: Final = (
     Tag("contenttype", MIME_OPTION),
     Tag("param", MIME_OPTION, Kind.STRINGS),
 )
-_COMMENT: Final = re.compile(r"\([^()\\]*(?:\\.[^()\\]*)*\)")
-_VALUE: Final = re.compile(r"\s*([^\s;/]+)\s*(?:/\s*([^\s;/]*))?\s*(?:;|$)")
+_VALUE: Final = re.compile(r"\s*+([^\s;/]++)\s*+(?:/\s*+([^\s;/]*+)\s*+)?(?:;|$)")
 
 
 def mime_values(compiler: Compiler, bound: Bound, fields: Fields) -> Callable[[Run], Sequence[str]]:
@@ -48,8 +47,7 @@ def mime_values(compiler: Compiler, bound: Bound, fields: Fields) -> Callable[[R
 
 def _part(field: Field, name: str) -> str:
     """RFC 5703 §4.1: fields that are neither of the two are blank, and so is what can't be read."""
-    text = _COMMENT.sub(" ", field.unfolded.decode("utf-8", "replace"))
-    match = _VALUE.match(text)
+    match = _VALUE.match(plain_value(field.unfolded))
     is_type = field.name.lower() == "content-type"
     if match is None or not (is_type or field.name.lower() == "content-disposition"):
         return ""

@@ -1,5 +1,6 @@
 """Each bound of a script is a setting; a script that goes beyond ends in an error of its own."""
 
+import time
 from dataclasses import fields
 
 import pytest
@@ -10,7 +11,7 @@ from columba.sieve.lang.includes import Loaded
 from columba.sieve.lang.limits import Limits
 from columba.sieve.lang.stage import Stage
 from columba.sieve.settings import Settings, limits_of
-from tests.fakes.sieve import outcome_of
+from tests.fakes.sieve import outcome_of, run_text
 
 DEFAULTS = Limits()
 
@@ -133,3 +134,11 @@ def test_cpu_time_ends_a_run() -> None:
     assert isinstance(failed, Failed)
     assert "CPU time limit" in failed.error.text
     assert isinstance(outcome_of(script, limits=Limits(cpu_ms=1), step_ns=1), Finished)
+
+
+@pytest.mark.parametrize("value", [b"(\\" * 60_000, b"a" + b" " * 120_000 + b"x", b"((" * 60_000])
+def test_a_media_type_of_a_stranger_takes_no_time(value: bytes) -> None:
+    message = b"Content-Type: " + value + b"\r\n\r\n"
+    began_s = time.thread_time()
+    run_text('require "mime"; if header :mime :type :is "content-type" "text" { stop; }', message)
+    assert time.thread_time() - began_s < 1.0
