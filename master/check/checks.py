@@ -4,17 +4,22 @@ Pure: values and the tree go in, ConfigError comes out.
 """
 
 import ipaddress
+import re
 from typing import Final
 
 from columba.common.config.listening import Listening
 from columba.common.config.parser import Section
-from columba.common.config.resolve import Resolver
+from columba.common.config.resolve import Resolver, near
 from columba.common.config.schema import UNLIMITED
 from columba.common.errors import ConfigError
 from columba.common.smtp.extensions import chosen
+from columba.master.builtin import SERVICES
 from columba.master.settings import MasterSettings, ServiceSettings
 
 SINGLE: Final = ("anvil", "log", "stats", "auth")  # their state is in one process
+NAME: Final = re.compile(
+    r"(?=[0-9.]*[A-Za-z_-])[A-Za-z0-9_.-]{1,253}"
+)  # a host, not a number with dots
 MEMORY_LEAST: Final = 16 << 20
 NETWORKS: Final = (
     "bare_newline_normalize_networks", "haproxy_trusted_networks", "xclient_networks",
@@ -23,7 +28,7 @@ NETWORKS: Final = (
 
 
 def check_services(names: list[str], resolver: Resolver) -> None:
-    """Raise ConfigError for a service that is unknown."""
+    """Raise ConfigError for a service that is unknown, be it named or have a section that says nothing of its own."""
     written = resolver.root.values.get("services")
     for name in names:
         section = resolver.service_section(name)
@@ -31,6 +36,10 @@ def check_services(names: list[str], resolver: Resolver) -> None:
             raise written.error(f"Invalid service name: {name}") if written else section.error(name)
         if not section.line and written is not None:
             raise written.error(f"services: Unknown service: {name}{resolver.service_hint(name)}")
+    for name in resolver.service_names():
+        section = resolver.service_section(name)
+        if name not in {*names, *SERVICES} and "executable" not in section.values:
+            raise section.error(f"Unknown service: {name}{near(name, list(SERVICES))}")
 
 
 def check_service(name: str, service: ServiceSettings, section: Section, root: Section) -> None:
@@ -60,7 +69,7 @@ def check_service(name: str, service: ServiceSettings, section: Section, root: S
         )
     if service.memory_limit < MEMORY_LEAST:
         raise fail("memory_limit", "memory_limit is less than 16M")
-    _check_listeners(name, service, section)
+    _check_listeners(name, service, section, root)
     for kind in ("inet_listener", "unix_listener"):
         listeners: dict[str, Listening] = getattr(service, kind)
         for key, listener in listeners.items():
@@ -88,14 +97,28 @@ def _check_words(what: str, listener: Listening, scopes: tuple[Section, ...]) ->
             raise fail(key, error) from None
 
 
-def _check_listeners(name: str, service: ServiceSettings, section: Section) -> None:
+def _check_listeners(name: str, service: ServiceSettings, section: Section, root: Section) -> None:
     seen: set[tuple[str, int]] = set()
     for key, listener in service.inet_listener.items():
         where = section.sections["inet_listener"][key]
         for address in listener.listen:
+            if not _is_address(address):
+                at = where.values.get("listen") or root.values.get("listen") or where
+                raise at.error(f"service({name}): listen: {address} is no address")
             if listener.port and (address, listener.port) in seen:
                 raise where.error(f"service({name}): duplicate listener: {listener.port}:{address}")
             seen.add((address, listener.port))
+
+
+def _is_address(text: str) -> bool:
+    """Tell whether a listener can be given this: *, an IP address, or a name that the system may know."""
+    if text == "*" or NAME.fullmatch(text):
+        return True
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def check_tls(master: MasterSettings, resolver: Resolver) -> None:

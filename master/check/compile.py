@@ -25,6 +25,7 @@ from columba.master.check.checks import (
 )
 from columba.master.check.contents import check_contents
 from columba.master.check.open import open_config
+from columba.master.check.outside import check_users, missing_files
 from columba.master.compiled import Compiled
 from columba.master.settings import MasterSettings, ServiceSettings
 from columba.smtpd.settings import Settings as SmtpdSettings
@@ -46,7 +47,9 @@ def compile_config(path: str, contents: bool = True) -> Compiled:
     check_services(names, resolver)
     check_tls(master, resolver)
     if contents:
+        check_users(names, master, resolver)
         check_contents(names, master, resolver)
+        warnings = [*warnings, *missing_files(names, resolver)]
     has_certificate = bool(master.ssl_cert_file or master.local_name)
     services, settings, fingerprints = {}, {}, {}
     for name in names:

@@ -4,6 +4,7 @@ Each mistake is a ConfigError with the place where it is mended: the line that n
 """
 
 import contextlib
+import grp
 import os
 import ssl
 from collections.abc import Iterator
@@ -115,7 +116,7 @@ def _check_queue(master: MasterSettings, resolver: Resolver) -> None:
     settings = thaw(QueueSettings, resolver.settings("queue"))
     try:
         plan = plan_store(settings)
-        if not isinstance(plan.where, Path):
+        if plan.files or settings.queue_key_file:
             _check_readable(plan, settings.queue_key_file, master, resolver)
         if plan.is_remote:
             with contextlib.suppress(StoreError):
@@ -136,7 +137,9 @@ def _check_readable(plan: Plan, key_file: str, master: MasterSettings, resolver:
         ("queue_key_file", key_file),
     ):
         if path and not may_read(Path(path), who):
-            raise ConfigError(f"{setting}: {path} can't be read by the user {service.user}")
+            raise ConfigError(
+                f"{setting}: {path} can't be read by the user {service.user}{mend(Path(path), who)}"
+            )
 
 
 def _check_sources(resolver: Resolver) -> None:
@@ -279,6 +282,15 @@ def may_read(path: Path, who: Identity) -> bool:
     resolved = path.resolve()
     wanted = [(resolved, 4), *((folder, 1) for folder in resolved.parents)]
     return all(allows(each.stat(), right, who) for each, right in wanted)
+
+
+def mend(path: Path, who: Identity) -> str:
+    """Return what an administrator types so that a user may read a file, after a colon; "" where nobody knows."""
+    try:
+        group = grp.getgrgid(who.gid).gr_name
+    except KeyError:
+        return ""
+    return f": chgrp {group} {path}; chmod 640 {path}"
 
 
 def allows(status: os.stat_result, right: int, who: Identity) -> bool:

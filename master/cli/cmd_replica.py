@@ -1,6 +1,7 @@
 """replica key, replica status: make a member's key, and ask all members whether they answer."""
 
 import os
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,8 +11,10 @@ import zmq
 from zmq.utils import z85
 
 from columba.common.errors import EX_CANTCREAT, EX_CONFIG, EX_TEMPFAIL, ConfigError, StoreError
+from columba.master.check.open import settings_for
 from columba.master.cli.output import Row
 from columba.master.cli.state import State, fail
+from columba.master.settings import MasterSettings
 from columba.queue.settings import Settings
 from columba.queue.store.open import plan_store
 from columba.queue.store.replica.line import Ask, Lines
@@ -29,7 +32,8 @@ def replica() -> None:
 
 @replica.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def key(file: Path) -> None:
+@click.pass_obj
+def key(state: State, file: Path) -> None:
     """Make a key: the secret goes to FILE, the public half is printed for replica_member on all machines."""
     public, secret = zmq.curve_keypair()
     try:
@@ -40,8 +44,21 @@ def key(file: Path) -> None:
         fail(f"{file} exists: a key that members know is not overwritten", EX_CANTCREAT)
     except OSError as error:
         fail(f"{file}: {error.strerror}", EX_CANTCREAT)
-    click.echo(f"{file} was made; give it to the group of the queue service. Public key:", err=True)
+    said = (
+        "its group may read it" if _given(state, file) else "give it to the queue service's group"
+    )
+    click.echo(f"{file} was made; {said} (mode 640). Public key:", err=True)
     click.echo(z85.decode(public).hex())
+
+
+def _given(state: State, file: Path) -> bool:
+    """Give a key to the group of all services, where there is a configuration and we may."""
+    try:
+        group = settings_for(MasterSettings, state.config).default_internal_group
+        shutil.chown(file, group=group or os.getegid())
+    except (ConfigError, LookupError, OSError):
+        return False
+    return True
 
 
 @replica.command()

@@ -85,3 +85,10 @@ def _key(line: str, file: str, number: int) -> Key:
 
 def _since(key: Key) -> float:
     return key.since_s
+
+
+def unreadable(error: OSError) -> str:
+    """Return why a file of keys can't be read, and who must be able to."""
+    if not isinstance(error, PermissionError):
+        return error.strerror or str(error)
+    return f"{error.strerror}: the group of the queue service must be able to read it (chgrp, chmod 640)"

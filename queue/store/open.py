@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from columba.common.errors import ConfigError
 from columba.queue.store.base import ObjectStore
 from columba.queue.store.file import FileStore
-from columba.queue.store.keyring import Ring, parse_ring
+from columba.queue.store.keyring import Ring, parse_ring, unreadable
 from columba.queue.store.probe import demand
 from columba.queue.store.replica.members import SCHEME as REPLICA
 from columba.queue.store.replica.members import Members, MemberSettings, plan_members
@@ -175,7 +175,7 @@ def load_ring(path: str) -> Ring:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(_RING_MAX).decode("ascii", "replace")
     except OSError as error:
-        raise ConfigError(f"queue_key_file: {path}: {error.strerror}") from error
+        raise ConfigError(f"queue_key_file: {path}: {unreadable(error)}") from error
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise ConfigError(f"queue_key_file: {path} is open to others: chmod 640")
     try:

@@ -14,6 +14,7 @@ import zmq
 
 from columba.common.errors import ConfigError, StoreError, UnavailableError
 from columba.common.files import make_folders
+from columba.queue.store.keyring import unreadable
 from columba.queue.store.replica.catchup import SETTLE_S, CatchUp
 from columba.queue.store.replica.ledger import Ledger
 from columba.queue.store.replica.members import Members
@@ -53,7 +54,7 @@ def read_keys(members: Members) -> Keys:
             secret = file.read(_KEY_MAX).strip()
         public = zmq.curve_public(secret)
     except OSError as error:
-        raise ConfigError(f"replica_secret_key_file: {path}: {error.strerror}") from error
+        raise ConfigError(f"replica_secret_key_file: {path}: {unreadable(error)}") from error
     except (ValueError, zmq.ZMQError) as error:
         raise ConfigError(f"replica_secret_key_file: {path}: no CURVE key") from error
     if mode & (stat.S_IRWXO | stat.S_IWGRP):

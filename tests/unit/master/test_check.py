@@ -16,6 +16,7 @@ from columba.master.compiled import load_compiled
 from columba.master.privileges import Identity
 from columba.master.settings import ServiceSettings
 from columba.master.table import make_spec
+from columba.queue.store.keyring import key_line, unreadable
 
 HEAD = "columba_config_version = 1.0\n"
 MODULE = [sys.executable, "-m", "columba.master.check"]
@@ -74,6 +75,18 @@ def test_a_service_of_ones_own(tmp_path: Path) -> None:
             "line 3: trusted_networks: '10.0.0.0/33' does not appear to be",
         ),
         ("\nsmtp_extensions = -FOO", "line 3: service(auth): unix_listener auth-client: "),
+        (
+            "service smptd {\n process_limit = 2\n}",
+            "line 2: Unknown service: smptd (did you mean smtpd?)",
+        ),
+        (
+            "service smtpd {\n inet_listener a {\n port = 9\n listen = 300.1.2.3\n }\n}",
+            "line 5: service(smtpd): listen: 300.1.2.3 is no address",
+        ),
+        (
+            "listen = ::1 [::1]\nservice smtpd {\n inet_listener a {\n port = 9\n }\n}",
+            "line 2: service(smtpd): listen: [::1] is no address",
+        ),
         ("ssl_cert_file = /c.pem", "line 2: ssl_cert_file and ssl_key_file go together"),
         ("local_name x {\n}", "line 2: local_name x: ssl_cert_file and ssl_key_file must be set"),
     ],
@@ -131,6 +144,55 @@ def test_a_table_or_dict_that_cant_be_used_is_named_with_its_line(tmp_path: Path
     assert content_error(tmp_path, text).startswith(
         "D/aliases line 2: alias bin: commands are not run"
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's services have users of their own")
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("service log {\n  user = nosuch\n}\n", 5, "service(log) User doesn't exist: nosuch"),
+        ("service log {\n  group = nosuch\n}\n", 5, "service(log) Group doesn't exist: nosuch"),
+        (
+            "service log {\n  unix_listener x {\n    user = nosuch\n  }\n}\n",
+            6,
+            "User doesn't exist",
+        ),
+        ("default_internal_user = nosuch\n", 4, "User doesn't exist: nosuch"),
+    ],
+)
+def test_users_and_groups_must_exist(tmp_path: Path, text: str, line: int, words: str) -> None:
+    own = "service anvil {\n  user = root\n}\n" if "default" not in text else ""
+    head = "services = log\ndefault_internal_user = root\n" if own else "services = log\n\n"
+    with pytest.raises(ConfigError) as caught:
+        compile_config(write(tmp_path, f"{head}{text}"))
+    assert f"line {line}: " in str(caught.value) and words in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's services have users of their own")
+def test_a_key_of_the_queue_that_its_service_can_t_read_says_what_mends_it(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.touch(0o640)
+    keys.write_text(key_line(b"k" * 32, 0.0))
+    text = f"services = queue\ndefault_internal_user = nobody\nqueue_url = file:{tmp_path}/queue\n"
+    with pytest.raises(ConfigError) as caught:
+        compile_config(write(tmp_path, f"{text}queue_key_file = {keys}\n"))
+    words = f"line 5: queue_key_file: {keys} can't be read by the user nobody: chgrp "
+    assert words in str(caught.value) and f"chmod 640 {keys}" in str(caught.value)
+    assert "(chgrp, chmod 640)" in unreadable(PermissionError(13, "Permission denied"))
+
+
+def test_files_that_are_not_there_are_warnings(tmp_path: Path) -> None:
+    text = f"state_dir = {tmp_path}\ndefault_internal_user =\nservices = sieve auth\n"
+    text += "sieve_rcpt =\nsieve_route =\nsieve_data =\n"
+    text += f"auth_passwd_file = {tmp_path}/users\nlookup t {{\n  url = file:{tmp_path}/table\n}}\n"
+    warnings = compile_config(write(tmp_path, text)).warnings
+    assert [each.replace(str(tmp_path), "D") for each in warnings] == [
+        "D/columba.conf line 9: lookup t: There is no file D/table",
+        "D/columba.conf line 8: auth_passwd_file: There is no file D/users",
+    ]
+    for name in ("users", "table"):
+        (tmp_path / name).touch()
+    assert compile_config(write(tmp_path, text)).warnings == []
 
 
 def test_a_key_that_cant_be_used_is_named_with_its_line(tmp_path: Path) -> None:
