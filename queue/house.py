@@ -20,11 +20,14 @@ class House:
 
     def __init__(self, stock: Stock, fence: Fence, settler: Settler) -> None:
         self._stock, self._fence, self._settler = stock, fence, settler
+        self._said: dict[str, int] = {}  # how many records each owner had when a line said so
 
     async def gained(self, owner: str) -> None:
         """List the records of an owner that is ours now; StoreError."""
         count = await self._stock.load_owner(owner)
-        self._stock.event.info("Listed the queue", owner=owner, records=count)
+        if self._said.get(owner) != count:
+            self._said[owner] = count
+            self._stock.event.info("Listed the queue", owner=owner, records=count)
 
     async def turn(self) -> None:
         """List everything again, and sweep; raises StoreError."""
@@ -34,6 +37,7 @@ class House:
             main = self._stock.owners.main
             if not count and main is not None and owner != main.owner:
                 await self._stock.owners.release(owner, is_empty=True)
+                self._said.pop(owner, None)
         await self._fence.sweep()
 
     async def sweep_bodies(self) -> int:

@@ -44,6 +44,11 @@ class Kind(Enum):
     NUMBER = "number"
 
 
+VALUES: Final[Mapping[str, tuple[str, ...]]] = {  # of fields that have no others
+    "state": ("waiting", "active", "held", "doubt", "suspended", "unreadable"),
+    "step": ("sieve", "route", "dkim", "delivery"),
+    "kind": ("submitted", "received", "generated"),
+}
 FIELDS: Final[Mapping[str, tuple[Kind, str]]] = {
     "id": (Kind.TEXT, "its id"),
     "sender": (Kind.TEXT, "envelope sender; <> or empty: none"),
@@ -51,11 +56,11 @@ FIELDS: Final[Mapping[str, tuple[Kind, str]]] = {
     "destination": (Kind.TEXT, "where one goes: mx:example.net, or only example.net"),
     "login": (Kind.TEXT, "who submitted it"),
     "client": (Kind.TEXT, "address of the client that it came from"),
-    "state": (Kind.TEXT, "waiting, active, held, doubt, suspended, unreadable"),
+    "state": (Kind.TEXT, ", ".join(VALUES["state"])),
     "hold": (Kind.TEXT, "why it is held"),
     "reason": (Kind.TEXT, "the last answer about it"),
-    "step": (Kind.TEXT, "where it goes on: sieve, route, dkim, delivery"),
-    "kind": (Kind.TEXT, "submitted, received, generated"),
+    "step": (Kind.TEXT, f"where it goes on: {', '.join(VALUES['step'])}"),
+    "kind": (Kind.TEXT, ", ".join(VALUES["kind"])),
     "owner": (Kind.TEXT, "the owner that has it"),
     "age": (Kind.TIME, "time since it was queued"),
     "next": (Kind.TIME, "time until its next try"),
@@ -308,6 +313,9 @@ class _Parser:
         if kind is Kind.TEXT and op.text not in {"=", "!="}:
             self._at -= 1
             raise self._error(f"{field} is text: only = and != compare it")
+        known = VALUES.get(field, ())
+        if known and not any(_is_like(value.text, each) for each in known):
+            raise self._error(f"{field} is never '{value.text}': it is one of {', '.join(known)}")
         try:
             number = _NUMBERS[kind](value.text)
         except ValueError as error:

@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Iterator
 from itertools import islice
+from typing import Final
 
 import click
 
 from columba.common.errors import EX_NOTFOUND
 from columba.master.cli import cmd_queue_orders, cmd_queue_transfer
+from columba.master.cli.cmd_cluster import merged
 from columba.master.cli.later import Later, LaterGroup
 from columba.master.cli.output import Cell, Row, render_pages
 from columba.master.cli.queue_sockets import (
@@ -19,6 +21,11 @@ from columba.master.cli.queue_sockets import (
     readable,
 )
 from columba.master.cli.state import State, fail
+
+UNOWNED: Final = ("stale", "free")  # states of leases
+UNOWNED_HINT: Final = (
+    "owners without a process, whose mails are not shown (columbadm cluster status)"
+)
 
 
 @click.group(cls=LaterGroup)
@@ -42,6 +49,7 @@ def list_(state: State, query: tuple[str, ...], most: int | None) -> None:
         click.echo(text, nl=False)
     if is_empty and state.form is None:
         click.echo("No mail is meant by that" if query else "The queue is empty", err=True)
+    _say_unowned(state)
 
 
 @queue.command()
@@ -58,6 +66,7 @@ def summary(state: State) -> None:
     rest = [line for name, line in lines.items() if name != "TOTAL"]
     rest.sort(key=lambda line: (-int(str(line["messages"])), str(line["destination"])))
     state.show([*total, *rest])
+    _say_unowned(state)
 
 
 @queue.command(help="Show mails: envelope, and the state of each recipient.\n\n" + fields_help())
@@ -98,6 +107,16 @@ def pieces(rows: Iterator[Row], part: str) -> Iterator[bytes]:
         is_begun = True
         if part != ("body" if is_header else "header"):
             yield octets
+
+
+def _say_unowned(state: State) -> None:
+    """Tell people that there are mails which nobody looks after at this moment, and so nobody shows."""
+    if state.form is not None:
+        return
+    owners = merged(list(each_row(state, "cluster-status")))
+    count = sum(row["state"] in UNOWNED for row in owners)
+    if count:
+        click.echo(f"{UNOWNED_HINT}: {count}", err=True)
 
 
 for each in (

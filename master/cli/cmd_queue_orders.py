@@ -5,7 +5,6 @@ shows how many mails it is about, and asks.
 """
 
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -17,18 +16,20 @@ from columba.common.errors import EX_DATAERR, EX_NOTFOUND, EX_USAGE
 from columba.common.ids import new_id
 from columba.master.cli.output import Row
 from columba.master.cli.queue_sockets import (
+    BAR_FROM,
     confirm,
     counted,
     each_page,
     each_row,
     fields_help,
+    progress,
     query_of,
     readable,
 )
 from columba.master.cli.state import State, fail
 from columba.queue.query import parse_duration_s
 
-BAR_FROM: Final = 200  # mails from which on an order shows how far it is
+DATES: Final = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 
 def _options(function: Callable[..., None]) -> Callable[..., None]:
@@ -137,8 +138,11 @@ def resume(state: State, rules: tuple[str, ...], everything: bool) -> None:
     if bool(rules) == everything:
         fail("name the rules, or say -A for all", EX_USAGE)
     asked: list[dict[str, object]] = [{"all": True}] if everything else [{"rule": r} for r in rules]
-    rows = [row for each in asked for row in each_row(state, "resume", **each)]
-    click.echo(f"resume: {len(_once(rows))} rules", err=True)
+    rows = _once([row for each in asked for row in each_row(state, "resume", **each)])
+    if state.form:
+        _show_rules(state, rows)
+        return
+    click.echo(f"resume: {len(rows)} rule{'' if len(rows) == 1 else 's'}", err=True)
 
 
 @click.command("rules")
@@ -150,25 +154,33 @@ def rules_(state: State) -> None:
 
 def instant_s(text: str) -> float:
     """Return a time as seconds since 1970: "2h" from now, "18:30" next, or a date; ends the program otherwise."""
-    text = text.strip().removeprefix("+")
     try:
-        if any(c.isalpha() and c != "T" for c in text):
-            return time.time() + parse_duration_s(text)
-        return clock_s(text, datetime.now().astimezone())
+        return clock_s(text.strip().removeprefix("+"), datetime.now().astimezone())
     except ValueError as error:
         fail(str(error), EX_DATAERR)
 
 
 def clock_s(text: str, now: datetime) -> float:
-    """Return the seconds since 1970 of "18:30" (the next one) or of a date, in now's zone. Raises ValueError."""
-    for form in ("%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"):
+    """Return the seconds since 1970 of "2h" from now, of "18:30" (the next one) or of a date, in now's zone.
+
+    Raises ValueError for what is none of these, or past.
+    """
+    if text[-1:].isalpha():
         with suppress(ValueError):
-            read = datetime.strptime(text, form).replace(tzinfo=now.tzinfo)
-            if form != "%H:%M":
-                return read.timestamp()
-            at = now.replace(hour=read.hour, minute=read.minute, second=0, microsecond=0)
-            return at.timestamp() + (86_400 if at <= now else 0)
-    raise ValueError(f"'{text}' is no time such as 2h, 18:30 or 2026-01-31T18:30")
+            return now.timestamp() + parse_duration_s(text)
+    with suppress(ValueError):
+        clock = datetime.strptime(text, "%H:%M")
+        at = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
+        return at.timestamp() + (86_400 if at <= now else 0)
+    for form in DATES:
+        with suppress(ValueError):
+            at = datetime.strptime(text, form).replace(tzinfo=now.tzinfo)
+            break
+    else:
+        raise ValueError(f"'{text}' is no time such as 2h (from now), 18:30 or 2026-01-31T18:30")
+    if at <= now:
+        raise ValueError(f"{text} is past")
+    return at.timestamp()
 
 
 def _named(words: Sequence[str], everything: bool) -> str:
@@ -194,26 +206,17 @@ def _order(
     if not query.strip():
         arguments["all"] = True
     pages = each_page(state, name, query=query, **arguments)
-    rows = _with_bar(pages, count, name) if is_shown and count >= BAR_FROM else _all(pages)
+    rows: list[Row] = []
+    with progress(name, count, BAR_FROM) as advance:
+        for page in pages:
+            rows += page
+            advance(len(page))
     if state.form:
         state.show(rows)
         return
     if not rows and query and name != "flush":
         fail("no mail is meant by that", EX_NOTFOUND)
     click.echo(f"{name}: {len(rows)} mail{'' if len(rows) == 1 else 's'}", err=True)
-
-
-def _all(pages: Iterable[list[Row]]) -> list[Row]:
-    return [row for page in pages for row in page]
-
-
-def _with_bar(pages: Iterable[list[Row]], count: int, name: str) -> list[Row]:
-    rows: list[Row] = []
-    with click.progressbar(length=count, label=name, file=sys.stderr) as bar:
-        for page in pages:
-            rows += page
-            bar.update(len(page))
-    return rows
 
 
 def _show_rules(state: State, rows: Iterable[Row]) -> None:

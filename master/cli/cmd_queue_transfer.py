@@ -3,7 +3,7 @@
 import base64
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -26,10 +26,19 @@ from columba.master.cli.mailfile import (
     head,
 )
 from columba.master.cli.output import Row
-from columba.master.cli.queue_sockets import each_row, fields_help, octets_of, query_of, sockets
+from columba.master.cli.queue_sockets import (
+    BAR_FROM,
+    counted,
+    each_row,
+    fields_help,
+    octets_of,
+    progress,
+    query_of,
+    sockets,
+)
 from columba.master.cli.state import State, fail
 
-BAR_FROM: Final = 1 << 20  # octets of a file from which on its import shows how far it is
+LARGE: Final = 1 << 20  # octets of a file from which on its import shows how far it is
 
 
 @click.command(
@@ -48,20 +57,20 @@ def export(state: State, query: tuple[str, ...], everything: bool, output: str, 
     """Write mails into files."""
     if bool(query) == everything:
         fail("name the mails, or say -A for all", EX_USAGE)
-    rows = each_row(state, "export", query=query_of(query))
-    try:
-        if kind == "eml":
-            count = _export_eml(rows, Path(output))
-        elif output == "-":
-            count = _export_mbox(rows, sys.stdout.buffer)
-        else:
-            with Path(output).open("xb") as file:
-                count = _export_mbox(rows, file)
-    except OSError as error:
-        fail(f"{output}: {error.strerror}", EX_UNAVAILABLE)
-    if not count:
+    text = query_of(query)
+    count = counted(state, text) if sys.stderr.isatty() else 0
+    ids: list[str] = []
+    with progress("export", count, BAR_FROM) as advance:
+        rows = _noted(each_row(state, "export", query=text), ids, advance)
+        try:
+            _export(rows, output, kind)
+        except OSError as error:
+            fail(f"{output}: {error.strerror}", EX_UNAVAILABLE)
+    if not ids:
         fail("no mail is meant by that", EX_NOTFOUND)
-    click.echo(f"export: {count} mail{'' if count == 1 else 's'}", err=True)
+    if state.form and output != "-":
+        state.show([{"id": id} for id in ids])
+    click.echo(f"export: {len(ids)} mail{'' if len(ids) == 1 else 's'}", err=True)
 
 
 @click.command("import")
@@ -81,42 +90,62 @@ def import_(
     paths = [each for path in files for each in _files_of(path)]
     said = Envelope(hold=hold, sender=sender or "", recipients=recipients)
     ids: list[str] = []
-    with Talk(sockets(state.run_dir())[0]) as talk:
+    with (
+        Talk(sockets(state.run_dir())[0]) as talk,
+        progress("import", len(paths), BAR_FROM) as advance,
+    ):
+        least = LARGE if len(paths) < BAR_FROM else sys.maxsize  # one bar at a time
         for path in paths:
-            _import_path(talk, path, said, ids)
+            _import_path(talk, path, said, ids, least)
+            advance(1)
     if state.form:
         state.show([{"id": id} for id in ids])
     click.echo(f"import: {len(ids)} mail{'' if len(ids) == 1 else 's'}", err=True)
 
 
-def _export_mbox(rows: Iterator[Row], file: BinaryIO) -> int:
-    count, quoter, ends = 0, Quoter(), b""
+def _noted(rows: Iterator[Row], ids: list[str], advance: Callable[[int], None]) -> Iterator[Row]:
+    """Yield rows, and note each mail that begins with one."""
+    for row in rows:
+        if "handoff" in row:
+            ids.append(str(row["id"]))
+            advance(1)
+        yield row
+
+
+def _export(rows: Iterator[Row], output: str, kind: str) -> None:
+    if kind == "eml":
+        _export_eml(rows, Path(output))
+    elif output == "-":
+        _export_mbox(rows, sys.stdout.buffer)
+    else:
+        with Path(output).open("xb") as file:
+            _export_mbox(rows, file)
+
+
+def _export_mbox(rows: Iterator[Row], file: BinaryIO) -> None:
+    quoter, ends = Quoter(), b""
     for row, octets in octets_of(rows):
         if "handoff" in row:
             file.write(ends and quoter.end())
-            count, ends = count + 1, b"\n"
+            ends = b"\n"
             handoff = _handoff(row)
             sender = handoff.envelope.sender.decode("utf-8", "replace")
             file.write(from_line(sender, float(str(row["created"]))) + _head_of(row, handoff))
         file.write(quoter.feed(octets))
     file.write(ends and quoter.end())
     file.flush()
-    return count
 
 
-def _export_eml(rows: Iterator[Row], folder: Path) -> int:
+def _export_eml(rows: Iterator[Row], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    count = 0
     with ExitStack() as files:
         file: BinaryIO = files.enter_context(BytesIO())
         for row, octets in octets_of(rows):
             if "handoff" in row:
-                count += 1
                 files.close()
                 file = files.enter_context((folder / f"{row['id']}.eml").open("xb"))
                 file.write(_head_of(row, _handoff(row)))
             file.write(octets)
-    return count
 
 
 def _head_of(row: Row, handoff: wire.Handoff) -> bytes:
@@ -136,10 +165,10 @@ def _files_of(path: Path) -> list[Path]:
     return sorted(path.glob("*.eml")) if path.is_dir() else [path]
 
 
-def _import_path(talk: Talk, path: Path, said: Envelope, ids: list[str]) -> None:
+def _import_path(talk: Talk, path: Path, said: Envelope, ids: list[str], least: int) -> None:
     try:
         with path.open("rb") as file:
-            _import_file(talk, file, said, ids)
+            _import_file(talk, file, said, ids, least)
     except MailFileError as error:
         fail(f"{path}: {error} (imported so far: {len(ids)})", EX_DATAERR)
     except AskError as error:
@@ -148,16 +177,15 @@ def _import_path(talk: Talk, path: Path, said: Envelope, ids: list[str]) -> None
         fail(f"{path}: {error.strerror}", EX_UNAVAILABLE)
 
 
-def _import_file(talk: Talk, file: BinaryIO, said: Envelope, ids: list[str]) -> None:
+def _import_file(talk: Talk, file: BinaryIO, said: Envelope, ids: list[str], least: int) -> None:
     size = file.seek(0, 2)
     file.seek(0)
-    if size < BAR_FROM or not sys.stderr.isatty():
-        ids.extend(_import_mail(talk, mail, said) for mail in Reader(file))
-        return
-    with click.progressbar(length=size, label="import", file=sys.stderr) as bar:
+    with progress("import", size, least) as advance:
+        before = 0
         for mail in Reader(file):
             ids.append(_import_mail(talk, mail, said))
-            bar.update(file.tell() - bar.pos)
+            advance(file.tell() - before)
+            before = file.tell()
 
 
 def _import_mail(talk: Talk, mail: Mail, said: Envelope) -> str:

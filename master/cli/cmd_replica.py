@@ -10,8 +10,9 @@ import click
 import zmq
 from zmq.utils import z85
 
+from columba.common.config.handed import thaw
 from columba.common.errors import EX_CANTCREAT, EX_CONFIG, EX_TEMPFAIL, ConfigError, StoreError
-from columba.master.check.open import settings_for
+from columba.master.check.open import open_config
 from columba.master.cli.output import Row
 from columba.master.cli.state import State, fail
 from columba.master.settings import MasterSettings
@@ -54,7 +55,7 @@ def key(state: State, file: Path) -> None:
 def _given(state: State, file: Path) -> bool:
     """Give a key to the group of all services, where there is a configuration and we may."""
     try:
-        group = settings_for(MasterSettings, state.config).default_internal_group
+        group = thaw(MasterSettings, open_config(state.config)[0].general()).default_internal_group
         shutil.chown(file, group=group or os.getegid())
     except (ConfigError, LookupError, OSError):
         return False

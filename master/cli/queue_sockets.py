@@ -3,7 +3,8 @@
 import base64
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ QUERY names mails by their ids, or by comparisons (quote it for the shell):
   'sender=*@example.org AND age>1h AND NOT state=held'
 Fields: """
 TIMES: Final = ("created", "due", "expires", "in_doubt_until", "last_try", "until", "made")
+BAR_FROM: Final = 200  # mails from which on work shows how far it is
 
 
 def fields_help() -> str:
@@ -94,6 +96,16 @@ def counted(state: State, query: str) -> int:
     return sum(int(str(row["messages"])) for row in each_row(state, "count", query=query))
 
 
+@contextmanager
+def progress(what: str, length: int, least: int) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how far long work is: give what is told of each step. Below `least` nothing is shown."""
+    if length < least or not sys.stderr.isatty():
+        yield _ignore
+        return
+    with click.progressbar(length=length, label=what, file=sys.stderr) as bar:
+        yield bar.update
+
+
 def confirm(what: str, count: int, yes: bool) -> None:
     """Show how many mails an order is about, and ask; ends the program when it is not wanted."""
     click.echo(f"{what}: {count} mail{'' if count == 1 else 's'}", err=True)
@@ -113,3 +125,7 @@ def _local(cell: Cell) -> Cell:
     if not isinstance(cell, int | float):
         return cell
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(cell))
+
+
+def _ignore(_steps: int) -> None:
+    return

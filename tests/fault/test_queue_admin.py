@@ -161,7 +161,8 @@ async def test_a_rule_keeps_mail_that_comes_later_and_survives_a_kill(bench: Ben
         if rows:
             break
     assert [row["id"] for row in rows] == [id]
-    await tool(bench, "queue", "resume", str(rule["rule"]))
+    gone = json.loads(await tool(bench, "-f", "json", "queue", "resume", str(rule["rule"])))
+    assert [row["rule"] for row in gone] == [rule["rule"]]
     assert await tool(bench, "-f", "json", "queue", "rules") == "[]\n"
     await tool(bench, "queue", "flush")
     await bench.wait_for(lambda: not bench.pending())
@@ -176,7 +177,9 @@ async def test_mails_go_out_and_come_back_with_their_envelopes(
     assert isinstance(await bench.ask(request, b"Subject: big\r\n", body), wire.Stored)
     ids.append(request.handoff.id)
     file, folder = str(tmp_path / "out.mbox"), str(tmp_path / "out")
-    assert "export: 4 mails" in await tool(bench, "queue", "export", "-A", "-o", file)
+    said = await tool(bench, "-f", "json", "queue", "export", "-A", "-o", file)
+    assert "export: 4 mails" in said
+    assert {row["id"] for row in json.loads(said[: said.index("]") + 1])} == set(ids)
     await tool(bench, "queue", "export", "-A", "-o", folder, "--format", "eml")
     before = {
         r.id: (r.header, r.body or r.body_size, r.envelope["sender"]) for r in bench.records()
@@ -194,6 +197,19 @@ async def test_mails_go_out_and_come_back_with_their_envelopes(
     assert after == before
     assert all(r.hold == "moved" for r in bench.records())
     assert len(bench.pending()) == 7
+
+
+async def test_mails_without_an_owner_are_hinted_at(bench: Bench) -> None:
+    await stored(bench, "a@x.example")
+    assert "without a process" not in await tool(bench, "queue", "list")
+    bench.bury(bench.processes[0])
+    (bench.folder / "state" / "queue-node").rename(bench.folder / "gone")  # of another machine
+    await bench.queue()
+    await bench.ask_admin("cluster-leave")
+    await asyncio.sleep(1.5)  # nobody takes the lease, which ends
+    said = await tool(bench, "queue", "list")
+    assert "owners without a process, whose mails are not shown" in said
+    assert await tool(bench, "-f", "json", "queue", "list") == "[]\n"
 
 
 async def test_an_unreadable_record_is_listed_and_said_once(bench: Bench) -> None:

@@ -59,6 +59,8 @@ def test_what_a_query_says_of_a_mail(query: str, said: bool | None) -> None:
         ("age>1x", 5, "no time"),
         ("sender=a AND foo=1", 14, "no field 'foo'"),
         ("sender<a", 7, "only = and !="),
+        ("state=foo", 7, "state is never 'foo': it is one of waiting, active, held"),
+        ("NOT step=data*", 10, "one of sieve, route, dkim, delivery"),
         ("sender=", 8, "missing"),
         ("(sender=a", 10, "not closed"),
         ("sender=a)", 9, "nothing opened"),

@@ -4,7 +4,9 @@ import stat
 import time
 from pathlib import Path
 
+import click
 import pytest
+from click.shell_completion import BashComplete
 from click.testing import CliRunner, Result
 
 from columba.common.config.load import read_file
@@ -14,6 +16,7 @@ from columba.master.cli.__main__ import columbadm
 from columba.master.cli.cmd_queue import pieces
 from columba.master.cli.output import Row
 from columba.master.cli.queue_sockets import octets_of, readable
+from tests.fakes.queue_process import ROOT
 
 CONF = """columba_config_version = 1.0
 hostname = mx.test
@@ -292,7 +295,8 @@ def test_tools_go_by_what_a_service_is_told_in_its_own_section(conf: Path) -> No
 
 
 def test_an_empty_list_says_so_to_people(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cmd_queue, "each_page", lambda *_, **__: iter(()))
+    for name in ("each_page", "each_row"):
+        monkeypatch.setattr(cmd_queue, name, lambda *_, **__: iter(()))
     assert run(conf, "queue", "list").output == "The queue is empty\n"
     assert run(conf, "queue", "list", "age>1h").output == "No mail is meant by that\n"
     assert run(conf, "-f", "tab", "queue", "list").output == ""
@@ -310,3 +314,27 @@ def test_a_mail_in_pieces_is_the_same_wherever_it_was_cut() -> None:
         assert b"".join(pieces(iter(cut), "body")) == b"one\ntwo\rthree\n\r"
         assert b"".join(pieces(iter(cut), "header")) == b"A: b\n\n"
         assert b"".join(octets for _, octets in octets_of(cut)) == b"A: b\n\none\ntwo\rthree\n\r"
+
+
+def names_below(group: click.Group, before: str = "") -> list[str]:
+    """Return all commands as they are typed."""
+    found = []
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        _, command, _ = group.resolve_command(context, [name])
+        words = f"{before}{name}"
+        found += names_below(command, f"{words} ") if isinstance(command, click.Group) else [words]
+    return found
+
+
+def test_every_command_stands_in_the_man_page_and_is_completed() -> None:
+    page = (ROOT / "docs/man/columbadm.1.md").read_text()
+    shell = BashComplete(columbadm, {}, "columbadm", "_COLUMBADM_COMPLETE")
+    names = names_below(columbadm)
+    assert "queue suspend" in names and "cluster takeover" in names
+    for name in names:
+        *before, last = name.split()
+        assert any(f"**{words}**" in page or f"**{words} " in page for words in (name, last)), name
+        assert last in [each.value for each in shell.get_completions(before, last[:2])], name
+    options = [each.value for each in shell.get_completions(["queue", "delete"], "--")]
+    assert {"--yes", "--all"} <= set(options)

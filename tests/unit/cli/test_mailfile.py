@@ -88,8 +88,12 @@ def test_a_time_is_the_next_one_or_a_date() -> None:
     assert clock_s("18:30", now) - now.timestamp() == 1800
     assert clock_s("17:30", now) - now.timestamp() == 84_600
     assert clock_s("2026-11-23T18:00", now) - now.timestamp() == 86_400
-    with pytest.raises(ValueError, match="no time"):
-        clock_s("25:00", now)
+    assert clock_s("2h", now) - now.timestamp() == 7200
+    for wrong in ("25:00", "soon", "90", "2026-11-31", "2 moons", ""):
+        with pytest.raises(ValueError, match=r"no time such as 2h \(from now\), 18:30 or 2026"):
+            clock_s(wrong, now)
+    with pytest.raises(ValueError, match="2026-11-22T17:59 is past"):
+        clock_s("2026-11-22T17:59", now)
 
 
 ROWS: list[Row] = [{"id": "A", "size": 1}, {"id": "BBBB", "size": None}, {"id": "C", "size": 33}]
