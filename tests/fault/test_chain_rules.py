@@ -25,7 +25,9 @@ OUTSIDE = "to@outside.test"
 ALIASES = """away@columba.test far@outside.test
 one@columba.test same@outside.test
 two@columba.test same@outside.test
+team@columba.test x@outside.test, y@outside.test
 """
+ME, KEEPER = "me@sender.test", "keeper@outside.test"
 
 
 class Place:
@@ -37,7 +39,8 @@ class Place:
         aliases.write_text(ALIASES)
         relay = f"127.0.0.1:{self.hop.port}"
         more = f"lookup aliases {{\n  url = file:{aliases}\n}}\n"
-        self.trusted = peers.keep(Stack(peers.folder / "t", Options(relay=relay, more=more)))
+        keeper = f"{more}postmaster_address = {KEEPER}\n"
+        self.trusted = peers.keep(Stack(peers.folder / "t", Options(relay=relay, more=keeper)))
         self.strange = peers.keep(
             Stack(peers.folder / "u", Options(relay=relay, more=more, trusted=""))
         )
@@ -95,6 +98,81 @@ def test_a_report_is_signed_and_says_that_no_human_wrote_it(place: Place) -> Non
     assert report.recipients == ["me@sender.test"]
     assert signer(place.trusted, report.message) == "columba.test"
     assert b"\r\nAuto-Submitted: auto-replied\r\n" in report.message
+
+
+def asks(place: Place, subject: str, wishes: str, *recipients: tuple[str, str]) -> None:
+    """Send a mail with parameters of MAIL, and of each RCPT."""
+    with smtplib.SMTP("127.0.0.1", place.trusted.ports["smtp"], timeout=30) as client:
+        client.ehlo()
+        assert client.mail(ME, [wishes] if wishes else [])[0] == 250
+        for address, asked in recipients:
+            assert client.rcpt(address, [asked] if asked else [])[0] == 250
+        text = f"From: {ME}\r\nSubject: {subject}\r\nMessage-ID: <{subject}@x>\r\n\r\nthe body\r\n"
+        assert client.data(text)[0] == 250
+
+
+def reports(place: Place, count: int = 1) -> list[Transaction]:
+    """Wait for so many reports at the hop, and a little longer for one too many."""
+
+    def seen() -> list[Transaction]:
+        return [mail for mail in place.hop.taken() if not mail.sender]
+
+    wait_until(lambda: len(seen()) >= count, f"{count} reports")
+    time.sleep(0.5)
+    assert len(seen()) == count
+    return seen()
+
+
+def test_an_alias_with_several_is_reported_as_expanded(place: Place) -> None:
+    asks(place, "team", "", ("team@columba.test", "NOTIFY=SUCCESS"))
+    (report,) = reports(place)
+    assert b"Action: expanded" in report.message
+    assert b"Final-Recipient: rfc822; team@columba.test" in report.message
+    assert {r for mail in place.hop.taken() if mail.sender for r in mail.recipients} == {
+        "x@outside.test",
+        "y@outside.test",
+    }
+
+
+@pytest.mark.parametrize(("ret", "has_body"), [("FULL", True), ("HDRS", False)])
+def test_the_whole_mail_or_its_header_goes_back_as_asked(
+    place: Place, ret: str, has_body: bool
+) -> None:
+    place.hop.always("rcpt", Step("550 5.1.1 unknown"), "bad@outside.test")
+    asks(
+        place,
+        f"ret-{ret}",
+        f"RET={ret} ENVID=B42",
+        (OUTSIDE, "NOTIFY=SUCCESS,FAILURE"),
+        ("bad@outside.test", "ORCPT=rfc822;first@x.test"),
+        ("bad@outside.test".replace("bad", "quiet"), "NOTIFY=NEVER"),
+    )
+    both = reports(place, 2)
+    (failed,) = (mail.message for mail in both if b"Action: failed" in mail.message)
+    (relayed,) = (mail.message for mail in both if b"Action: relayed" in mail.message)
+    assert (b"\r\nthe body\r\n" in failed) is has_body
+    assert (b"text/rfc822-headers" in failed) is not has_body
+    assert b"Original-Recipient: rfc822; first@x.test" in failed
+    for each in (failed, relayed):
+        assert f"Subject: ret-{ret}".encode() in each and b"Original-Envelope-Id: B" in each
+        assert b"quiet@outside.test" not in each
+    assert b"\r\nthe body\r\n" not in relayed
+
+
+def test_a_report_that_fails_goes_to_the_postmaster_and_from_there_nowhere(place: Place) -> None:
+    for address in ("bad@outside.test", ME):
+        place.hop.always("rcpt", Step("550 5.1.1 unknown"), address)
+    asks(place, "double", "", (OUTSIDE, ""), ("bad@outside.test", ""))
+    (report,) = reports(place)
+    assert report.recipients == [KEEPER]
+    place.trusted.wait_queue(0)
+    place.hop.transactions.clear()
+    place.hop.always("rcpt", Step("550 5.1.1 unknown"), KEEPER)
+    asks(place, "nowhere", "", (OUTSIDE, ""), ("bad@outside.test", ""))
+    wait_until(lambda: len(place.hop.transactions) >= 3, "a report to the postmaster")
+    place.trusted.wait_queue(0)
+    time.sleep(0.5)
+    assert len(place.hop.transactions) == 3 and reports(place, 0) == []
 
 
 def test_one_recipient_through_two_aliases_gets_one_copy(place: Place) -> None:
