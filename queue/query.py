@@ -313,8 +313,7 @@ class _Parser:
         if kind is Kind.TEXT and op.text not in {"=", "!="}:
             self._at -= 1
             raise self._error(f"{field} is text: only = and != compare it")
-        known = VALUES.get(field, ())
-        if known and not any(_is_like(value.text, each) for each in known):
+        if (known := VALUES.get(field)) and not any(_is_like(value.text, each) for each in known):
             raise self._error(f"{field} is never '{value.text}': it is one of {', '.join(known)}")
         try:
             number = _NUMBERS[kind](value.text)
