@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fakes.sending import Sending
-from tests.fakes.stack import Options, Stack
+from tests.fakes.stack import Options, Stack, id_of
 from tests.peers.all import Peers, open_folder
 from tests.peers.hop import Hop, Step
 from tests.peers.process import wait_until
@@ -75,7 +75,6 @@ def test_pair(place: Place, first: str, second: str, may_queue: bool) -> None:
         step = STEPS[what]
         if step is not None:
             hop.always("rcpt", step, f"{what}@{'one' if hop is place.one else 'two'}.test")
-    before = len(stack.queue())
     reports = count_reports(place)
     subject = f"pair-{first}-{second}-{may_queue}"
     recipients = [f"{first}@one.test", f"{second}@two.test"]
@@ -89,7 +88,10 @@ def test_pair(place: Place, first: str, second: str, may_queue: bool) -> None:
     assert got(place.one, subject) == (first == "delivered")
     assert got(place.two, subject) == (second == "delivered")
     queued = (first == "temporary") + (second == "temporary") if may_queue else 0
-    assert sum_recipients(stack) - before >= (1 if queued else 0)
+    # Mails of earlier cases leave the queue meanwhile: this one is looked for by its name.
+    assert not queued or any(
+        str(row["id"]).startswith(id_of(sending.text)) for row in stack.queue()
+    )
     if may_queue and sending.code // 100 == 2 and "failed" in {first, second}:
         wait_until(lambda: count_reports(place) == reports + 1, "the report for the failed one")
     else:
@@ -100,7 +102,3 @@ def test_pair(place: Place, first: str, second: str, may_queue: bool) -> None:
 def count_reports(place: Place) -> int:
     """Return how many DSNs reached a hop: sender.test goes to the second one."""
     return sum(one.sender == "" for one in place.two.taken())
-
-
-def sum_recipients(stack: Stack) -> int:
-    return len(stack.queue())
