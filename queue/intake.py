@@ -46,21 +46,24 @@ class Intake:
             self._stock.event.error("Not stored", id=handoff.id[:40], error=str(error))
             return wire.NotStored(text=str(error))
         numbers = tuple(recipient.number for recipient in handoff.recipients)
+        holding = self._stock.owners.main
         try:
             async with self._settler.locks.held(handoff.id):
                 self._settler.leave(handoff.id, request.by)
-                await self._store(request, parts)
+                await self._store(request, parts, holding)
         except (StoreError, TimeoutError) as error:
             text = str(error) or "the spool is too slow"
             self._stock.event.error("Not stored", id=handoff.id, error=text)
-            self._settler.take_back(wire.Disown(id=handoff.id, numbers=numbers, by=request.by))
+            undo = wire.Disown(id=handoff.id, numbers=numbers, by=request.by)
+            self._settler.take_back(undo, holding.owner if holding is not None else "")
             return wire.NotStored(text=text)
         self._say(request)
         reached("intake.answer")
         return wire.Stored()
 
-    async def _store(self, request: wire.Intake, parts: Sequence[bytes]) -> None:
-        holding = self._stock.owners.main
+    async def _store(
+        self, request: wire.Intake, parts: Sequence[bytes], holding: Holding | None
+    ) -> None:
         if holding is None or not self._stock.owners.is_held(holding):
             raise StoreError(_LEASE_LOST)
         handoff = request.handoff

@@ -83,10 +83,14 @@ class Settler:
             return shelved
         return await self._settle(shelved.key, list(outcomes))
 
-    def take_back(self, request: wire.Disown) -> None:
-        """Disown an intake that failed as soon as the store allows it, unless its caller asks again before."""
+    def take_back(self, request: wire.Disown, owner: str) -> None:
+        """Disown an intake that failed as soon as the store allows it, unless its caller asks again before.
+
+        owner: below whom it was to be written. What was written is taken back there although others may have that
+        lease by then; "" = nothing was written.
+        """
         self._taking[request.id, request.by] = request
-        self._spawn(self._insist(request), "disown")
+        self._spawn(self._insist(request, owner), "disown")
 
     def is_disowned(self, id: str) -> bool:
         """Tell whether an intake of this message is being taken back: it may be written yet, and must not be tried.
@@ -107,12 +111,14 @@ class Settler:
         async with self.locks.held(request.id):
             await self._disown(request)
 
-    async def _disown(self, request: wire.Disown) -> None:
+    async def _disown(self, request: wire.Disown, owner: str = "") -> None:
         main = self._stock.owners.main
-        if main is None or not request.numbers or not is_id(request.id):
+        owner = owner or (main.owner if main is not None else "")
+        if not owner or not request.numbers or not is_id(request.id):
             return
         gone = [Recipient(number=number, state=DISOWNED) for number in request.numbers]
-        base = await self._stock.base(request.id)
+        key = key_of(owner, request.id)
+        base = await self._stock.base(request.id) or await self._stock.shelf.find(key)
         if base is None:
             bare = Record(
                 id=request.id,
@@ -121,7 +127,7 @@ class Settler:
                 recipients=tuple(gone),
             )
             stone = tombstone(bare, self._stock.now_s)
-            self._stock.plan(await self._stock.shelf.create(key_of(main.owner, request.id), stone))
+            self._stock.plan(await self._stock.shelf.create(key, stone))
             return
         parts = await self._stock.parts_of(base)  # not by id: our lease may be lost meanwhile
         for part in parts:
@@ -176,10 +182,10 @@ class Settler:
 
         self._stock.plan(await self._stock.shelf.update(key, change))
 
-    async def _insist(self, request: wire.Disown) -> None:
+    async def _insist(self, request: wire.Disown, owner: str) -> None:
         for _ in range(_TRIES):
             try:
-                await self._disown_unless_left(request)
+                await self._disown_unless_left(request, owner)
                 return
             except StoreError:
                 await self._sleep(_RETRY_S)
@@ -187,10 +193,10 @@ class Settler:
             self.leave(request.id, request.by)
         self._stock.event.error("An intake could not be taken back", id=request.id)
 
-    async def _disown_unless_left(self, request: wire.Disown) -> None:
+    async def _disown_unless_left(self, request: wire.Disown, owner: str) -> None:
         async with self.locks.held(request.id):
             if self._taking.get((request.id, request.by)) is request:
-                await self._disown(request)
+                await self._disown(request, owner)
                 self.leave(request.id, request.by)
 
     async def _fence_delivered(self, request: wire.Settle) -> None:

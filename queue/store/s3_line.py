@@ -168,7 +168,7 @@ class Line:
                 wire.set_deadline(self._timeout_s / 2, until_s + _length(head) / _RATE)
             data = _read(wire.body(ask.method, head), head, ask)
         except BaseException:
-            wire.close()
+            wire.give_up()
             raise
         if head.keeps and wire.is_clean:
             self._give_back(wire)

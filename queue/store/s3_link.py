@@ -13,6 +13,7 @@ from columba.queue.store.s3_wire import (
     Head,
     WireError,
     chunk_size,
+    forget_unsent,
     length_of,
     parse_head,
 )
@@ -51,6 +52,9 @@ class Link(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection at once."""
         if self._transport is not None:
+            opened = self._transport.get_extra_info("socket")
+            if opened is not None:
+                forget_unsent(opened)
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -8,8 +8,10 @@ have limits. All calls block.
 import re
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader, RawIOBase
 from typing import TYPE_CHECKING, Final
@@ -25,6 +27,7 @@ _STATUS: Final = re.compile(rb"[1-9][0-9]{2}")
 _LENGTH: Final = re.compile(r"[0-9]{1,15}")
 _CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,12}")  # RFC 9112 §7.1
 INTERIM_MOST: Final = 10  # answers 1xx before the final one
+_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing throws away what was not sent
 
 
 class WireError(Exception):
@@ -83,6 +86,15 @@ def chunk_size(line: bytes) -> int:
     return int(size, 16)
 
 
+def forget_unsent(opened: socket.socket) -> None:
+    """Let closing throw away what the kernel has not sent: a write that was given up must not be done after all.
+
+    Else the kernel goes on for minutes, and the write arrives when a cut network is mended.
+    """
+    with suppress(OSError):
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+
 class Wire:
     """One connection."""
 
@@ -139,6 +151,11 @@ class Wire:
             yield from self._chunks()
             return
         yield from self._counted(length_of(head))
+
+    def give_up(self) -> None:
+        """Close the connection in the middle of a request."""
+        forget_unsent(self._socket)
+        self.close()
 
     def close(self) -> None:
         """Close the connection."""

@@ -271,6 +271,26 @@ async def test_a_body_that_can_not_be_read_leaves_no_try_in_doubt(tmp_path: Path
         storm.close()
 
 
+async def test_an_intake_is_taken_back_where_it_was_written_although_that_lease_is_lost(
+    tmp_path: Path,
+) -> None:
+    storm = Storm(tmp_path, 0)
+    try:
+        holding = await storm.owners.begin()
+        request = intake("a@example.net")
+        storm.store.fail_next("put", "env/", "lost")
+        reply = await storm.intake.store(request, [b"A: b\r\n", b"body\r\n"])
+        assert isinstance(reply, wire.NotStored)
+        storm.owners._lose(holding)
+        await asyncio.gather(*storm.tasks)
+        (key,) = storm.store.list("env/").keys
+        record = (await storm.stock.shelf.load(key)).record
+        assert [person.state for person in record.recipients] == [DISOWNED]
+        assert record.is_tombstone, "nobody tries it"
+    finally:
+        storm.close()
+
+
 def test_what_is_stored_is_not_undone_by_another_callers_disowning() -> None:
     stored = Recipient(number="1")
     record = Record(id="id", name="id", recipients=(stored,))
