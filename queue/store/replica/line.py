@@ -22,6 +22,7 @@ from columba.queue.store.replica.words import (
     FRAME_LIMIT,
     REPLIES,
     Failed,
+    Refused,
     Reply,
     Request,
 )
@@ -74,7 +75,8 @@ class Lines:
     def ask(self, asks: Mapping[str, Ask], enough: Enough, until_s: float) -> Answers:
         """Ask members and return what they answered, as soon as it is enough, all answered, or time is up.
 
-        Members that failed are left out; FullError if they did for want of space and the rest is not enough.
+        Members that failed are left out. When the rest is not enough, and nobody refused (then the asker begins
+        again with a higher ballot), that is an error that names them: FullError if they lacked space.
         until_s: time.monotonic().
         """
         with self._sockets() as sockets:
@@ -85,7 +87,7 @@ class Lines:
     ) -> Answers:
         call, waiting, unsent = secrets.token_bytes(8), dict(asks), set(asks)
         heard: Answers = {}
-        failed: list[Failed] = []
+        failed: dict[str, Failed] = {}
         while waiting and not enough(heard):
             left_s = until_s - time.monotonic()
             if left_s <= 0 or self._is_closed:
@@ -96,12 +98,15 @@ class Lines:
                 if answer is None or waiting.pop(name, None) is None:
                     continue
                 if isinstance(answer.reply, Failed):
-                    failed.append(answer.reply)
+                    failed[name] = answer.reply
                 else:
                     heard[name] = answer
-        if failed and not enough(heard):
-            error = FullError if any(each.is_full for each in failed) else UnavailableError
-            raise error(failed[0].text)
+        is_refused = any(isinstance(each.reply, Refused) for each in heard.values())
+        if failed and not is_refused and not enough(heard):
+            error = FullError if any(each.is_full for each in failed.values()) else UnavailableError
+            texts = dict.fromkeys(waiting, "no answer")
+            texts |= {name: each.text for name, each in failed.items()}
+            raise error("; ".join(f"{name}: {text}" for name, text in sorted(texts.items())))
         return heard
 
     def one(self, name: str, ask: Ask, until_s: float) -> Heard:

@@ -23,7 +23,7 @@ from columba.queue.store.replica import open as opening
 from columba.queue.store.replica.ledger import Ledger
 from columba.queue.store.replica.line import Ask, Lines
 from columba.queue.store.replica.members import plan_members
-from columba.queue.store.replica.words import Read
+from columba.queue.store.replica.words import Prepare, Read
 from tests.fakes.replicas import Replicas
 
 LARGE = bytes(range(256)) * 4096
@@ -88,6 +88,27 @@ def test_a_file_that_can_not_be_written_is_a_store_error(three: Replicas, tmp_pa
     store.put("body/1", b"text", ABSENT)
     with pytest.raises(FullError):
         store.get_file("body/1", tmp_path / "no folder" / "x")
+
+
+def test_a_member_that_fails_hides_no_refusal(
+    three: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = three.store("m0")
+    etag = store.put("lease/a", b"old", ABSENT)
+
+    def full() -> None:
+        raise FullError("replica: the disk is full")
+
+    server = three.running["m0"]._server
+    assert server is not None
+    monkeypatch.setattr(server.ledger, "batch", full)
+    lines = Lines(three.members("m1").peers, three.keys["m1"])
+    try:
+        lines.one("m2", Ask(Prepare("lease/a", (50, "x"))), time.monotonic() + 5)
+    finally:
+        lines.close()
+    fresh = three.store("m1")
+    assert fresh.put("lease/a", b"new", match(etag)) != etag, "by a ballot above the one promised"
 
 
 def test_a_minority_reads_and_writes_nothing(three: Replicas) -> None:
